@@ -1,0 +1,1 @@
+//! The wire protocol of RocketMQ 5.5.0.

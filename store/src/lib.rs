@@ -1,0 +1,1 @@
+//! RocketMQ message store: commit log, consume queues, index, checkpoint. Knows nothing of the network.
