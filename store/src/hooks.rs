@@ -1,0 +1,43 @@
+//! What the store asks of, and tells, its owner.
+
+/// A message that has just become readable in its queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// Queue of the topic.
+    pub queue_id: i32,
+    /// Offset behind the message: a consumer waiting for anything below it may be woken.
+    pub next_offset: i64,
+    /// Tags code of its consume-queue entry.
+    pub tags_code: i64,
+    /// Store time, milliseconds since 1970.
+    pub store_timestamp: i64,
+    /// Commit-log offset of the record.
+    pub physical_offset: i64,
+    /// Encoded properties.
+    pub properties: &'a [u8],
+}
+
+/// Implemented by the store's owner. Both methods run on the dispatch thread and must not block; `deliver_time` also
+/// runs inside [`crate::MessageStore::open`] while the log is recovered.
+pub trait StoreHooks: Send + Sync {
+    /// A batch of freshly readable queue positions, in log order.
+    fn messages_arrived(&self, arrivals: &[Arrival<'_>]);
+
+    /// When a message of SCHEDULE_TOPIC_XXXX is due, milliseconds since 1970. `delay_level` is at least 1 and may be
+    /// beyond the table; the owner caps it.
+    fn deliver_time(&self, delay_level: i32, store_timestamp_ms: i64) -> i64;
+}
+
+/// Hooks that do nothing; delayed messages are due at once. For tools and tests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoHooks;
+
+impl StoreHooks for NoHooks {
+    fn messages_arrived(&self, _arrivals: &[Arrival<'_>]) {}
+
+    fn deliver_time(&self, _delay_level: i32, store_timestamp_ms: i64) -> i64 {
+        store_timestamp_ms
+    }
+}
