@@ -1,6 +1,20 @@
 //! RocketMQ's remoting protocol: frames, headers, bodies, and the server and client that speak it.
 //!
 //! This crate knows connections and commands, nothing of topics or storage. Read in this order:
-//! [`protocol::request_code`] (the request table), [`protocol::command`] (a frame), [`server`].
+//! [`protocol::request_code`] (the request table), [`protocol::command`] (a frame), [`server`], [`connection`].
 
+pub mod client;
+pub mod connection;
+mod outgoing;
 pub mod protocol;
+mod proxy_protocol;
+pub mod responder;
+pub mod server;
+
+pub use client::{Client, ClientError};
+pub use connection::{Channel, Handler, InvokeError, Limits};
+pub use protocol::command::RemotingCommand;
+pub use protocol::request_code::RequestCode;
+pub use protocol::response_code::ResponseCode;
+pub use responder::Responder;
+pub use server::Server;

@@ -1,0 +1,489 @@
+//! One connection: a task that reads frames, hands them on, and writes what was queued meanwhile.
+//!
+//! The task reads whatever the socket has, handles every whole frame of it, and then writes all answers given so far
+//! with one vectored write. An answer given on the task itself costs no wake-up; one given from elsewhere wakes it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::hash::{Hash, Hasher};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use atomic_waker::AtomicWaker;
+use bytes::{Buf, BytesMut};
+use parking_lot::Mutex;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep};
+use tracing::{debug, warn};
+
+use crate::outgoing::Outgoing;
+use crate::protocol::codec::{self, FrameError};
+use crate::protocol::command::RemotingCommand;
+use crate::proxy_protocol::{self, Prefix};
+use crate::responder::Responder;
+
+/// Free room kept in the read buffer; a frame that is longer grows it as its bytes arrive.
+const READ_BYTES: usize = 16 * 1024;
+/// Growth of the read buffer while a long frame arrives. Bounds what a sender gets reserved ahead of its bytes.
+const READ_GROWTH_BYTES_MAX: usize = 1024 * 1024;
+/// Capacity above which a buffer is given back once it is empty.
+const BUFFER_KEPT_BYTES_MAX: usize = 256 * 1024;
+/// Frames handled before the answers so far are written and other connections get their turn.
+const FRAMES_PER_TURN: usize = 128;
+/// Queued bytes above which no further requests are read from the connection.
+const QUEUED_BYTES_HIGH: usize = 4 * 1024 * 1024;
+/// Queued bytes above which the peer counts as dead: it asks but does not read.
+const QUEUED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Requests of one connection that may wait for their answer; beyond it they are answered SYSTEM_BUSY at once.
+pub(crate) const REQUESTS_WAITING_MAX: usize = 65_536;
+/// Requests of ours on one connection that may wait for the peer.
+const INVOCATIONS_MAX: usize = 65_536;
+
+/// Who answers the requests of a connection.
+pub trait Handler: Send + Sync + 'static {
+    /// Handles one request. Runs on the connection's task: must not block. The responder may be kept and used later.
+    fn request(&self, request: RemotingCommand, responder: Responder);
+
+    /// A connection was accepted, or made.
+    fn connected(&self, _channel: &Channel) {}
+
+    /// A connection is gone; called once, after the last [`Self::request`] of it began.
+    fn closed(&self, _channel: &Channel) {}
+}
+
+/// What a connection allows.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Neither read nor write for so long closes the connection. Java: serverChannelMaxIdleTimeSeconds, 120 s.
+    pub idle_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { idle_max: Duration::from_secs(120) }
+    }
+}
+
+/// Why a request of ours got no answer.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum InvokeError {
+    /// The connection closed first, or had closed before.
+    #[error("the connection to {0} is closed")]
+    Closed(SocketAddr),
+    /// No answer came in time.
+    #[error("no answer from {peer} within {timeout:?}")]
+    Timeout {
+        /// Who was asked.
+        peer: SocketAddr,
+        /// How long was waited.
+        timeout: Duration,
+    },
+    /// Too many requests wait for this peer.
+    #[error("too many requests wait for {0}")]
+    Busy(SocketAddr),
+}
+
+/// A handle on a connection: sends requests and answers, and tells who the peer is. Clones name the same connection.
+#[derive(Clone)]
+pub struct Channel(Arc<Shared>);
+
+struct Shared {
+    id: u64,
+    local: SocketAddr,
+    peer: Mutex<SocketAddr>,
+    outbox: Mutex<Outbox>,
+    wake: AtomicWaker,
+    closing: AtomicBool,
+    opaque: AtomicI32,
+    requests_waiting: AtomicUsize,
+    invocations: Mutex<HashMap<i32, oneshot::Sender<RemotingCommand>>>,
+}
+
+struct Outbox {
+    queued: Outgoing,
+    /// The connection's task is handling frames and will look at `queued` before it sleeps.
+    attended: bool,
+    closed: bool,
+}
+
+impl Channel {
+    fn new(local: SocketAddr, peer: SocketAddr) -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        Self(Arc::new(Shared {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            local,
+            peer: Mutex::new(peer),
+            outbox: Mutex::new(Outbox { queued: Outgoing::default(), attended: false, closed: false }),
+            wake: AtomicWaker::new(),
+            closing: AtomicBool::new(false),
+            opaque: AtomicI32::new(0),
+            requests_waiting: AtomicUsize::new(0),
+            invocations: Mutex::default(),
+        }))
+    }
+
+    /// Unique in this process.
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// Address of the peer; of the client where a proxy announced it.
+    pub fn peer(&self) -> SocketAddr {
+        *self.0.peer.lock()
+    }
+
+    /// Our address.
+    pub fn local(&self) -> SocketAddr {
+        self.0.local
+    }
+
+    /// Whether the connection is gone or about to go.
+    pub fn is_closed(&self) -> bool {
+        self.0.closing.load(Ordering::Acquire)
+    }
+
+    /// Closes the connection after what is queued was written as far as the socket takes it at once.
+    pub fn close(&self) {
+        self.0.closing.store(true, Ordering::Release);
+        self.0.wake.wake();
+    }
+
+    /// Queues a command as it is. Nothing happens when the connection is gone.
+    pub fn send(&self, command: &RemotingCommand) {
+        let mut outbox = self.0.outbox.lock();
+        if outbox.closed {
+            return;
+        }
+        outbox.queued.push(command);
+        let overflow = outbox.queued.bytes() > QUEUED_BYTES_MAX;
+        let attended = outbox.attended;
+        drop(outbox);
+        if overflow {
+            warn!(peer = %self.peer(), bytes = QUEUED_BYTES_MAX, "peer does not read its answers, closing");
+            self.close();
+        } else if !attended {
+            self.0.wake.wake();
+        }
+    }
+
+    /// Sends a request that has no answer.
+    pub fn oneway(&self, mut request: RemotingCommand) {
+        request.opaque = self.next_opaque();
+        request.mark_oneway();
+        self.send(&request);
+    }
+
+    /// Sends a request and waits for its answer.
+    pub async fn invoke(
+        &self,
+        mut request: RemotingCommand,
+        timeout: Duration,
+    ) -> Result<RemotingCommand, InvokeError> {
+        let opaque = self.next_opaque();
+        request.opaque = opaque;
+        let (sender, receiver) = oneshot::channel();
+        {
+            let mut invocations = self.0.invocations.lock();
+            if self.is_closed() {
+                return Err(InvokeError::Closed(self.peer()));
+            }
+            if invocations.len() >= INVOCATIONS_MAX {
+                return Err(InvokeError::Busy(self.peer()));
+            }
+            invocations.insert(opaque, sender);
+        }
+        // Forgets the invocation also when the caller stops waiting.
+        let _forget = Forget { channel: self, opaque };
+        self.send(&request);
+        match tokio::time::timeout(timeout, receiver).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err(InvokeError::Closed(self.peer())),
+            Err(_) => Err(InvokeError::Timeout { peer: self.peer(), timeout }),
+        }
+    }
+
+    fn next_opaque(&self) -> i32 {
+        self.0.opaque.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn answered(&self, answer: RemotingCommand) {
+        let waiting = self.0.invocations.lock().remove(&answer.opaque);
+        match waiting {
+            Some(sender) => drop(sender.send(answer)),
+            None => debug!(peer = %self.peer(), opaque = answer.opaque, "answer to no request of ours, or too late"),
+        }
+    }
+
+    /// Takes a place among the requests that wait; false when there is none.
+    pub(crate) fn begin_request(&self) -> bool {
+        self.0.requests_waiting.fetch_add(1, Ordering::Relaxed) < REQUESTS_WAITING_MAX
+    }
+
+    /// Gives back the place taken by [`Self::begin_request`].
+    pub(crate) fn end_request(&self) {
+        self.0.requests_waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn set_attended(&self, attended: bool) {
+        self.0.outbox.lock().attended = attended;
+    }
+
+    /// Gives up what is queued and everybody who waits for an answer.
+    fn finish(&self) {
+        self.0.closing.store(true, Ordering::Release);
+        let mut outbox = self.0.outbox.lock();
+        outbox.closed = true;
+        outbox.queued = Outgoing::default();
+        drop(outbox);
+        self.0.invocations.lock().clear();
+    }
+}
+
+impl PartialEq for Channel {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for Channel {}
+
+impl Hash for Channel {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Channel({} {} -> {})", self.0.id, self.peer(), self.local())
+    }
+}
+
+struct Forget<'a> {
+    channel: &'a Channel,
+    opaque: i32,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.channel.0.invocations.lock().remove(&self.opaque);
+    }
+}
+
+/// Prepares a connection over `stream`: the handle, and the future that is the connection's life.
+pub(crate) fn connection<S>(
+    stream: S,
+    local: SocketAddr,
+    peer: SocketAddr,
+    handler: Arc<dyn Handler>,
+    limits: Limits,
+    expect_proxy: bool,
+) -> (Channel, impl Future<Output = ()> + Send)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let channel = Channel::new(local, peer);
+    let mut connection = Connection {
+        stream,
+        input: BytesMut::new(),
+        writing: Outgoing::default(),
+        channel: channel.clone(),
+        handler,
+        active: Instant::now(),
+        idle: Box::pin(tokio::time::sleep(limits.idle_max)),
+        limits,
+        prefix_expected: expect_proxy,
+    };
+    let life = async move {
+        connection.handler.connected(&connection.channel);
+        let end = poll_fn(|context| connection.poll(context)).await;
+        connection.channel.finish();
+        connection.handler.closed(&connection.channel);
+        match end {
+            End::Closed => debug!(channel = ?connection.channel, "connection closed"),
+            End::Idle => debug!(channel = ?connection.channel, "idle connection closed"),
+            End::Failed(error) => debug!(channel = ?connection.channel, %error, "connection failed"),
+            End::BadFrame(error) => warn!(channel = ?connection.channel, %error, "bad frame, connection closed"),
+        }
+    };
+    (channel, life)
+}
+
+struct Connection<S> {
+    stream: S,
+    input: BytesMut,
+    /// What is being written; the outbox fills another meanwhile.
+    writing: Outgoing,
+    channel: Channel,
+    handler: Arc<dyn Handler>,
+    active: Instant,
+    idle: Pin<Box<Sleep>>,
+    limits: Limits,
+    /// Nothing was read yet: a proxy may announce the client.
+    prefix_expected: bool,
+}
+
+enum End {
+    Closed,
+    Idle,
+    Failed(io::Error),
+    BadFrame(FrameError),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        self.channel.0.wake.register(context.waker());
+        match self.turn(context) {
+            Ok(Turn::Again) => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Ok(Turn::Waiting | Turn::Blocked) => Poll::Pending,
+            Err(end) => Poll::Ready(end),
+        }
+    }
+
+    fn turn(&mut self, context: &mut Context<'_>) -> Result<Turn, End> {
+        self.channel.set_attended(true);
+        let read = self.read(context);
+        // From here on a sender wakes the task; what was queued before is written now.
+        self.channel.set_attended(false);
+        self.write(context)?;
+        let turn = read?;
+        if self.channel.is_closed() {
+            return Err(End::Closed);
+        }
+        self.check_idle(context)?;
+        // With everything written there is nothing left that would wake the task to read on.
+        Ok(if turn == Turn::Blocked && self.writing.is_empty() { Turn::Again } else { turn })
+    }
+
+    /// Reads and handles frames until the socket has no more, or it is time to write.
+    fn read(&mut self, context: &mut Context<'_>) -> Result<Turn, End> {
+        let mut frames = 0;
+        loop {
+            if self.channel.0.outbox.lock().queued.bytes() + self.writing.bytes() > QUEUED_BYTES_HIGH {
+                return Ok(Turn::Blocked);
+            }
+            while let Some(command) = self.next_command().map_err(End::BadFrame)? {
+                self.handle(command);
+                frames += 1;
+                if frames >= FRAMES_PER_TURN {
+                    return Ok(Turn::Again);
+                }
+            }
+            self.reserve();
+            match tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), context, &mut self.input) {
+                Poll::Pending => return Ok(Turn::Waiting),
+                Poll::Ready(Ok(0)) => return Err(End::Closed),
+                Poll::Ready(Ok(_)) => self.active = Instant::now(),
+                Poll::Ready(Err(error)) => return Err(End::Failed(error)),
+            }
+        }
+    }
+
+    fn reserve(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > BUFFER_KEPT_BYTES_MAX {
+            self.input = BytesMut::new();
+        }
+        let missing = codec::missing_bytes(&self.input);
+        self.input.reserve(missing.clamp(READ_BYTES, READ_GROWTH_BYTES_MAX));
+    }
+
+    fn next_command(&mut self) -> Result<Option<RemotingCommand>, FrameError> {
+        if self.prefix_expected && !self.input.is_empty() {
+            match proxy_protocol::parse(&self.input) {
+                Prefix::Incomplete => return Ok(None),
+                Prefix::None => {}
+                Prefix::Found { length, client } => {
+                    self.input.advance(length);
+                    if let Some(client) = client {
+                        *self.channel.0.peer.lock() = client;
+                    }
+                }
+                Prefix::Invalid(what) => return Err(FrameError::IllFormed { at: 0, what }),
+            }
+            self.prefix_expected = false;
+        }
+        match codec::cut_frame(&mut self.input)? {
+            Some(frame) => codec::decode(frame).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn handle(&self, command: RemotingCommand) {
+        if command.is_response() {
+            self.channel.answered(command);
+            return;
+        }
+        let Some(responder) = Responder::begin(&self.channel, &command) else { return };
+        let code = command.code;
+        let handler = &self.handler;
+        // A panic is a bug, but one request's: the responder answers as it is dropped, other requests go on.
+        if catch_unwind(AssertUnwindSafe(|| handler.request(command, responder))).is_err() {
+            tracing::error!(code, channel = ?self.channel, "handler panicked");
+        }
+    }
+
+    /// Writes until nothing is queued or the socket takes no more.
+    fn write(&mut self, context: &mut Context<'_>) -> Result<(), End> {
+        loop {
+            if self.writing.is_empty() {
+                self.writing.recycle(BUFFER_KEPT_BYTES_MAX);
+                let mut outbox = self.channel.0.outbox.lock();
+                if outbox.queued.is_empty() {
+                    return Ok(());
+                }
+                std::mem::swap(&mut outbox.queued, &mut self.writing);
+            }
+            let mut slices = [IoSlice::new(&[]); 64];
+            let count = self.writing.slices(&mut slices);
+            match Pin::new(&mut self.stream).poll_write_vectored(context, &slices[..count]) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(0)) => return Err(End::Closed),
+                Poll::Ready(Ok(written)) => {
+                    self.writing.advance(written);
+                    self.active = Instant::now();
+                }
+                Poll::Ready(Err(error)) => return Err(End::Failed(error)),
+            }
+            if self.writing.is_empty() {
+                // A stream that buffers (TLS) must not keep the last answer.
+                if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(context) {
+                    return Err(End::Failed(error));
+                }
+            }
+        }
+    }
+
+    /// The timer is not moved at each frame; when it fires it is set anew to what is left.
+    fn check_idle(&mut self, context: &mut Context<'_>) -> Result<(), End> {
+        while self.idle.as_mut().poll(context).is_ready() {
+            let deadline = self.active + self.limits.idle_max;
+            if deadline <= Instant::now() {
+                return Err(End::Idle);
+            }
+            self.idle.as_mut().reset(deadline);
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// More input may be at hand: come back after the others had their turn.
+    Again,
+    /// The socket has no more.
+    Waiting,
+    /// No reading before more is written.
+    Blocked,
+}
