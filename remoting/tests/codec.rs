@@ -24,7 +24,7 @@ fn header(text: &str) -> Result<RemotingCommand, FrameError> {
 
 #[test]
 fn writes_java_s_json_header() {
-    let mut request = RemotingCommand::request(RequestCode::GetRouteinfoByTopic).with_field("topic", "T");
+    let mut request = RemotingCommand::request(RequestCode::GetRouteInfoByTopic).with_field("topic", "T");
     request.opaque = 7;
     let expected = r#"{"code":105,"extFields":{"topic":"T"},"flag":0,"language":"JAVA","opaque":7,"serializeTypeCurrentRPC":"JSON","version":513}"#;
     assert_eq!(request.to_frame(), json_frame(expected));
