@@ -1,0 +1,14 @@
+//! A table of texts.
+
+use std::collections::BTreeMap;
+
+use crate::body;
+
+body! {
+    /// Texts by key: run-time figures, KV configuration.
+    #[derive(Eq)]
+    pub struct KVTable {
+        /// The entries.
+        "table" table: BTreeMap<String, String>,
+    }
+}
