@@ -1,6 +1,8 @@
 //! RocketMQ message store: commit log, consume queues, index, checkpoint. Knows nothing of the network.
 
+pub mod checkpoint;
 pub mod config;
+pub mod consume_queue;
 pub mod error;
 pub mod hooks;
 pub mod message;

@@ -1,0 +1,490 @@
+//! Consume queues: for each queue of each topic, the commit-log position of its messages in order.
+//!
+//! Files are Java's: `<topic>/<queue id>/<20-digit byte offset>`, units of 20 bytes (see [`unit`]), each file sparse at
+//! its full size. The unit of queue offset N is at byte `N * 20`, counted over all files of the queue.
+//!
+//! Only the dispatcher appends, in commit-log order. Everything here can be rebuilt from the commit log;
+//! [`QueueTable::flush_all`] says up to where that is not needed.
+
+pub mod files;
+mod queue;
+mod recover;
+#[cfg(test)]
+mod tests;
+pub mod unit;
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+use parking_lot::{Mutex, RwLock};
+use tracing::{error, info, warn};
+
+use crate::error::StoreError;
+use files::FileCache;
+pub use queue::ConsumeQueue;
+use queue::{FileSet, UNIT};
+pub use unit::{PlacedEntry, UNIT_SIZE};
+
+/// Settings of the consume queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueConfig {
+    /// Bytes of a file (`mappedFileSizeConsumeQueue`, 6,000,000); rounded up to whole units.
+    pub file_size: usize,
+    /// 4 KiB pages that must wait in a queue before a flush that is not thorough acts on it
+    /// (`flushConsumeQueueLeastPages`, 2).
+    pub flush_least_pages: usize,
+    /// Files held open at most, over all queues.
+    pub open_files_max: usize,
+}
+
+impl Default for QueueConfig {
+    fn default() -> Self {
+        QueueConfig { file_size: 6_000_000, flush_least_pages: 2, open_files_max: 512 }
+    }
+}
+
+/// What a flush achieved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlushOutcome {
+    /// Everything appended before a thorough flush began is on disk. Never true for one that is not thorough.
+    pub all_durable: bool,
+    /// Everything appended whose record starts before this commit-log offset is on disk: the `dispatched` given to the
+    /// newest thorough flush that succeeded; -1 before the first.
+    pub durable_physical: i64,
+}
+
+/// What all queues of a table share.
+pub(crate) struct Shared {
+    pub root: PathBuf,
+    /// Bytes of a file, a multiple of the unit.
+    pub file_size: i64,
+    pub units_per_file: i64,
+    least_pages: AtomicUsize,
+    pub cache: FileCache,
+    /// Queues with units not on disk, or with memory to give back.
+    pub dirty: Mutex<Vec<Arc<ConsumeQueue>>>,
+    /// Queues with at least [`Self::least_bytes`] not on disk.
+    pub due: Mutex<Vec<Arc<ConsumeQueue>>>,
+    /// Held for reading to create a file, for writing to delete a topic's folder.
+    pub folders: RwLock<()>,
+    serials: AtomicU64,
+}
+
+impl Shared {
+    pub fn new_serial(&self) -> u64 {
+        self.serials.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn least_bytes(&self) -> i64 {
+        const PAGE: usize = 4096;
+        i64::try_from(self.least_pages.load(Ordering::Relaxed).saturating_mul(PAGE)).unwrap_or(i64::MAX).max(1)
+    }
+}
+
+/// The queues of one topic, sorted by id: there are few, and they are looked up far more often than made.
+struct TopicQueues {
+    topic: Arc<str>,
+    queues: RwLock<Vec<(i32, Arc<ConsumeQueue>)>>,
+}
+
+impl TopicQueues {
+    fn get(&self, queue_id: i32) -> Option<Arc<ConsumeQueue>> {
+        let queues = self.queues.read();
+        let at = queues.binary_search_by_key(&queue_id, |(id, _)| *id).ok()?;
+        Some(queues[at].1.clone())
+    }
+}
+
+/// All consume queues of a store.
+pub struct QueueTable {
+    shared: Arc<Shared>,
+    topics: DashMap<Box<str>, Arc<TopicQueues>>,
+    /// One flush at a time.
+    flushing: Mutex<()>,
+    durable_physical: AtomicI64,
+    /// A flush to disk failed: the kernel may have dropped what it could not write, so nothing is called durable until
+    /// the next start has read the files again.
+    sync_failed: AtomicBool,
+}
+
+impl QueueTable {
+    /// Opens the folder, which need not exist, and registers its queues. [`Self::recover`] must follow.
+    ///
+    /// # Errors
+    /// [`StoreError::Config`] for a file size of 0, [`StoreError::Corrupt`] naming a file with an unexpected size or
+    /// start or a missing one, [`StoreError::Io`]. Names that are no queue are logged and ignored.
+    pub fn open(dir: &Path, config: QueueConfig) -> Result<QueueTable, StoreError> {
+        let units_per_file = config.file_size.div_ceil(UNIT_SIZE);
+        let file_size = i64::try_from(units_per_file * UNIT_SIZE).ok().filter(|&size| size > 0 && size <= 1 << 40);
+        let Some(file_size) = file_size else {
+            return Err(StoreError::Config {
+                key: "mappedFileSizeConsumeQueue",
+                reason: format!("{} is not a usable file size", config.file_size),
+            });
+        };
+        let table = QueueTable {
+            shared: Arc::new(Shared {
+                root: dir.to_owned(),
+                file_size,
+                units_per_file: file_size / UNIT,
+                least_pages: AtomicUsize::new(config.flush_least_pages),
+                cache: FileCache::new(config.open_files_max),
+                dirty: Mutex::default(),
+                due: Mutex::default(),
+                folders: RwLock::new(()),
+                serials: AtomicU64::new(0),
+            }),
+            topics: DashMap::new(),
+            flushing: Mutex::new(()),
+            durable_physical: AtomicI64::new(-1),
+            sync_failed: AtomicBool::new(false),
+        };
+        table.load()?;
+        Ok(table)
+    }
+
+    fn load(&self) -> Result<(), StoreError> {
+        let mut count = 0usize;
+        for (topic, topic_path) in folder(&self.shared.root)? {
+            if !topic_path.is_dir() {
+                warn!(path = %topic_path.display(), "not a topic's folder, ignored");
+                continue;
+            }
+            for (name, path) in folder(&topic_path)? {
+                match name.parse::<i32>() {
+                    Ok(queue_id) if queue_id >= 0 && path.is_dir() => {
+                        let files = self.load_files(&path)?;
+                        self.insert(&topic, queue_id, files);
+                        count += 1;
+                    }
+                    _ => warn!(path = %path.display(), "not a queue's folder, ignored"),
+                }
+            }
+        }
+        info!(queues = count, topics = self.topics.len(), "consume queues loaded");
+        Ok(())
+    }
+
+    /// The files of a queue's folder; they must be adjacent and of the right size.
+    fn load_files(&self, dir: &Path) -> Result<FileSet, StoreError> {
+        let size = self.shared.file_size;
+        let mut starts = Vec::new();
+        for (name, path) in folder(dir)? {
+            match name.parse::<i64>() {
+                Ok(start) if name.len() == 20 && start >= 0 => starts.push((start, path)),
+                _ => warn!(path = %path.display(), "not a consume-queue file, ignored"),
+            }
+        }
+        starts.sort_unstable_by_key(|(start, _)| *start);
+        let corrupt = |path: &Path, reason| StoreError::Corrupt { path: path.to_owned(), reason };
+        let mut files = FileSet::default();
+        let count = starts.len();
+        for (i, (start, path)) in starts.into_iter().enumerate() {
+            let length = fs::metadata(&path).map_err(|e| StoreError::io("inspect", &path, e))?.len();
+            if length == 0 && i + 1 == count {
+                warn!(path = %path.display(), "empty consume-queue file deleted");
+                queue::remove_if_exists(&path)?;
+                continue;
+            }
+            if length != size as u64 {
+                return Err(corrupt(
+                    &path,
+                    format!("consume-queue file has {length} bytes, mappedFileSizeConsumeQueue says {size}"),
+                ));
+            }
+            if start % size != 0 {
+                return Err(corrupt(&path, format!("consume-queue file does not start at a multiple of {size}")));
+            }
+            if files.is_empty() {
+                files.first = start;
+            } else if start != files.end {
+                return Err(corrupt(&path, format!("consume-queue file {:020} is missing before it", files.end)));
+            }
+            files.end = start + size;
+        }
+        Ok(files)
+    }
+
+    fn insert(&self, topic: &str, queue_id: i32, files: FileSet) -> Arc<ConsumeQueue> {
+        let topic_queues = match self.topics.get(topic) {
+            Some(found) => found.clone(),
+            None => self
+                .topics
+                .entry(topic.into())
+                .or_insert_with(|| Arc::new(TopicQueues { topic: topic.into(), queues: RwLock::default() }))
+                .clone(),
+        };
+        let mut queues = topic_queues.queues.write();
+        match queues.binary_search_by_key(&queue_id, |(id, _)| *id) {
+            Ok(at) => queues[at].1.clone(),
+            Err(at) => {
+                let queue =
+                    Arc::new(ConsumeQueue::new(topic_queues.topic.clone(), queue_id, self.shared.clone(), files));
+                queues.insert(at, (queue_id, queue.clone()));
+                queue
+            }
+        }
+    }
+
+    /// The queue, when it exists. Does not allocate.
+    pub fn get(&self, topic: &str, queue_id: i32) -> Option<Arc<ConsumeQueue>> {
+        self.topics.get(topic)?.get(queue_id)
+    }
+
+    /// The queue, made when it does not exist. Its folder and file appear when its first entries are written.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] for a topic that cannot be a folder's name (empty, `.`, `..`, with `/` or NUL, over 255
+    /// bytes) or a negative queue id.
+    pub fn get_or_create(&self, topic: &str, queue_id: i32) -> Result<Arc<ConsumeQueue>, StoreError> {
+        if let Some(queue) = self.get(topic, queue_id) {
+            return Ok(queue);
+        }
+        const NAME_MAX: usize = 255;
+        let bad =
+            topic.is_empty() || topic.len() > NAME_MAX || matches!(topic, "." | "..") || topic.contains(['/', '\0']);
+        if bad || queue_id < 0 {
+            return Err(StoreError::Corrupt {
+                path: self.shared.root.clone(),
+                reason: format!("topic {topic:?} with queue id {queue_id} cannot be stored"),
+            });
+        }
+        Ok(self.insert(topic, queue_id, FileSet::default()))
+    }
+
+    /// Every queue.
+    pub fn all(&self) -> Vec<Arc<ConsumeQueue>> {
+        let mut all = Vec::new();
+        for topic in &self.topics {
+            all.extend(topic.queues.read().iter().map(|(_, queue)| queue.clone()));
+        }
+        all
+    }
+
+    /// Every topic that has queues, with the ids of these in order.
+    pub fn topics(&self) -> Vec<(String, Vec<i32>)> {
+        let ids = |topic: &TopicQueues| topic.queues.read().iter().map(|(id, _)| *id).collect();
+        self.topics.iter().map(|topic| (topic.topic.to_string(), ids(&topic))).collect()
+    }
+
+    /// Largest commit-log offset any queue covers (its end); -1 when none points anywhere.
+    pub fn max_physical(&self) -> i64 {
+        self.all().iter().map(|queue| queue.max_physical()).max().unwrap_or(-1)
+    }
+
+    /// Bytes of all files (most of them sparse).
+    pub fn total_size(&self) -> i64 {
+        self.all().iter().map(|queue| queue.total_size()).sum()
+    }
+
+    /// Files held open now.
+    pub fn open_files(&self) -> usize {
+        self.shared.cache.len()
+    }
+
+    /// Changes `flushConsumeQueueLeastPages`.
+    pub fn set_flush_least_pages(&self, pages: usize) {
+        self.shared.least_pages.store(pages, Ordering::Relaxed);
+    }
+
+    /// Finds the end of every queue and removes what is behind it; on several threads when there are many queues.
+    ///
+    /// # Errors
+    /// The first [`StoreError::Io`].
+    pub fn recover(&self) -> Result<(), StoreError> {
+        self.for_all(|queue| queue.recover())
+    }
+
+    /// [`ConsumeQueue::truncate_to_physical`] for every queue that covers anything from `physical_offset` on.
+    ///
+    /// # Errors
+    /// The first [`StoreError::Io`].
+    pub fn truncate_to_physical(&self, physical_offset: i64) -> Result<(), StoreError> {
+        self.for_all(|queue| match queue.max_physical() > physical_offset {
+            true => queue.truncate_to_physical(physical_offset),
+            false => Ok(()),
+        })
+    }
+
+    /// [`ConsumeQueue::correct_min`] for every queue.
+    ///
+    /// # Errors
+    /// The first [`StoreError::Io`].
+    pub fn correct_min(&self, min_physical: i64) -> Result<(), StoreError> {
+        self.for_all(|queue| queue.correct_min(min_physical))
+    }
+
+    /// Sets every queue's next offset to its end; recovery's last step.
+    pub fn reset_next_offsets(&self) {
+        for queue in self.all() {
+            queue.next_offset().store(queue.max_offset(), Ordering::Release);
+        }
+    }
+
+    fn for_all(&self, work: impl Fn(&ConsumeQueue) -> Result<(), StoreError> + Sync) -> Result<(), StoreError> {
+        const QUEUES_PER_THREAD: usize = 64;
+        const THREADS_MAX: usize = 8;
+        let queues = self.all();
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let threads = (queues.len() / QUEUES_PER_THREAD).min(cores).min(THREADS_MAX);
+        if threads < 2 {
+            return queues.iter().try_for_each(|queue| work(queue));
+        }
+        let next = AtomicUsize::new(0);
+        let run = || {
+            while let Some(queue) = queues.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Err(error) = work(queue) {
+                    next.store(queues.len(), Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+            let results = threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            results.collect::<Vec<_>>().into_iter().collect()
+        })
+    }
+
+    /// Flushes to disk. `thorough`: every queue, otherwise those with at least `flushConsumeQueueLeastPages` waiting.
+    /// `dispatched` is a commit-log offset up to which all records had been appended to their queues before the call.
+    /// A queue that fails is logged and tried again next time.
+    pub fn flush_all(&self, thorough: bool, dispatched: i64) -> FlushOutcome {
+        let _one = self.flushing.lock();
+        let mut queues = std::mem::take(&mut *self.shared.due.lock());
+        if thorough {
+            queues.append(&mut self.shared.dirty.lock());
+            let mut seen = HashSet::with_capacity(queues.len());
+            queues.retain(|queue| seen.insert(Arc::as_ptr(queue)));
+        }
+        let mut complete = true;
+        let mut written = Vec::with_capacity(queues.len());
+        for queue in queues {
+            match queue.write_for_flush(thorough) {
+                Ok(end) => written.push((queue, end)),
+                Err(error) => {
+                    error!(%error, "cannot write consume queue");
+                    queue.list_again();
+                    complete = false;
+                }
+            }
+        }
+        complete &= self.sync(&written);
+        for (queue, end) in written {
+            queue.flushed(if complete { end } else { -1 }, thorough);
+            if !complete {
+                queue.list_again();
+            }
+        }
+        let all_durable = thorough && complete && !self.sync_failed.load(Ordering::Relaxed);
+        if all_durable {
+            self.durable_physical.fetch_max(dispatched, Ordering::AcqRel);
+        }
+        FlushOutcome { all_durable, durable_physical: self.durable_physical.load(Ordering::Acquire) }
+    }
+
+    /// Waits until the files of these queues are on disk; true when all are.
+    fn sync(&self, queues: &[(Arc<ConsumeQueue>, i64)]) -> bool {
+        // One flush of the whole file system is cheaper than many flushes of small files.
+        const SINGLE_MAX: usize = 64;
+        let result = if queues.len() > SINGLE_MAX {
+            File::open(&self.shared.root)
+                .and_then(|root| rustix::fs::syncfs(root).map_err(io::Error::from))
+                .map_err(|e| StoreError::io("flush", &self.shared.root, e))
+        } else {
+            queues.iter().try_for_each(|(queue, end)| queue.sync(*end))
+        };
+        if let Err(error) = &result {
+            error!(%error, "consume queues could not be flushed; the checkpoint stays where it is until the next start");
+            self.sync_failed.store(true, Ordering::Relaxed);
+        }
+        result.is_ok()
+    }
+
+    /// Drops a topic's queues and deletes its folder. True when it had any queue.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the folder cannot be deleted; the queues are gone from the table all the same.
+    pub fn delete_topic(&self, topic: &str) -> Result<bool, StoreError> {
+        let _folders = self.shared.folders.write();
+        let Some((_, removed)) = self.topics.remove(topic) else { return Ok(false) };
+        let queues = std::mem::take(&mut *removed.queues.write());
+        for (_, queue) in &queues {
+            queue.drop_contents();
+        }
+        self.remove_folder(&self.shared.root.join(topic))?;
+        info!(topic, queues = queues.len(), "consume queues of a topic deleted");
+        Ok(!queues.is_empty())
+    }
+
+    /// Deletes whole queues whose last entry points before `min_physical`, except those of topics `keep` accepts.
+    /// Returns them.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn delete_expired_queues(
+        &self,
+        min_physical: i64,
+        keep: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<(String, i32)>, StoreError> {
+        let mut deleted = Vec::new();
+        for queue in self.all() {
+            let end = queue.max_physical();
+            if end < 0 || end >= min_physical || keep(queue.topic()) {
+                continue;
+            }
+            let _folders = self.shared.folders.write();
+            if let Some(topic) = self.topics.get(queue.topic()) {
+                topic.queues.write().retain(|(id, _)| *id != queue.queue_id());
+            }
+            self.topics.remove_if(queue.topic(), |_, topic| topic.queues.read().is_empty());
+            queue.drop_contents();
+            self.remove_folder(&queue.dir())?;
+            deleted.push((queue.topic().to_owned(), queue.queue_id()));
+        }
+        Ok(deleted)
+    }
+
+    /// Deletes every queue; for a store whose commit log is gone.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn delete_all(&self) -> Result<(), StoreError> {
+        for (topic, _) in self.topics() {
+            self.delete_topic(&topic)?;
+        }
+        Ok(())
+    }
+
+    fn remove_folder(&self, path: &Path) -> Result<(), StoreError> {
+        match fs::remove_dir_all(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::io("delete", path, e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Names and paths in a folder; none when it does not exist. Names that are not UTF-8 are logged and left out.
+fn folder(path: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> {
+    let entries = match fs::read_dir(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(|e| StoreError::io("list", path, e))?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| StoreError::io("list", path, e))?.path();
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some(name) => found.push((name.to_owned(), path.clone())),
+            None => warn!(path = %path.display(), "name is not UTF-8, ignored"),
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,613 @@
+//! One queue: appending to and reading from its tail in memory and its files.
+//!
+//! New units collect in the [`Tail`] and go to the file [`WRITE_THROUGH_UNITS`] at a time or when the table is flushed,
+//! so appending makes no system call per message; neither does reading the newest units, which stay in the tail after
+//! they were written. What a killed process had not written yet is dispatched again from the commit log at the next
+//! start.
+//!
+//! Locks: `files` before `tail`. The tail's lock is never held during a system call, the lock of the files is.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tracing::{debug, error, warn};
+
+use super::Shared;
+use super::files::{self, FileKey};
+use super::unit::{self, FILLER, PlacedEntry, UNIT_SIZE};
+use crate::error::StoreError;
+use crate::read::{Boundary, QueueEntry};
+
+/// [`UNIT_SIZE`] for arithmetic on positions.
+pub(super) const UNIT: i64 = UNIT_SIZE as i64;
+/// Units that may wait in memory before the append that brings one more writes them: 4 KiB.
+const WRITE_THROUGH_UNITS: i64 = 4096 / UNIT;
+/// Units a tail holds at most, written or not: 8 KiB.
+const TAIL_UNITS_MAX: usize = 2 * WRITE_THROUGH_UNITS as usize;
+/// Units left in the tail of a queue that has nothing to do.
+const TAIL_UNITS_IDLE: usize = 16;
+
+/// The newest units of a queue, as they are in the file.
+#[derive(Default)]
+pub(super) struct Tail {
+    /// Units `start..end()`, encoded.
+    pub bytes: Vec<u8>,
+    /// Queue offset of the first unit in `bytes`.
+    pub start: i64,
+    /// Units below are in the file; `start <= written <= end()`.
+    pub written: i64,
+    /// Units below are on disk; at most `written`.
+    pub synced: i64,
+    /// Units appended since the last flush looked at the queue.
+    appended: usize,
+    /// On the table's list of queues to flush thoroughly.
+    listed_dirty: bool,
+    /// On the table's list of queues with enough to flush.
+    listed_due: bool,
+    /// The queue was deleted: nothing may be written any more.
+    pub dropped: bool,
+}
+
+impl Tail {
+    /// Queue offset behind the last unit.
+    pub fn end(&self) -> i64 {
+        self.start + (self.bytes.len() / UNIT_SIZE) as i64
+    }
+
+    /// An empty tail of a queue that ends at `offset`, keeping the list marks.
+    pub fn reset(&mut self, offset: i64) {
+        self.bytes.clear();
+        self.start = offset;
+        self.written = offset;
+        self.synced = offset;
+    }
+
+    /// Byte position in `bytes` of a queue offset.
+    fn position(&self, offset: i64) -> usize {
+        usize::try_from((offset - self.start) * UNIT).unwrap_or(0).min(self.bytes.len())
+    }
+
+    /// Drops written units from the front until `keep` remain.
+    fn keep_newest(&mut self, keep: usize) {
+        let surplus = (self.bytes.len() / UNIT_SIZE).saturating_sub(keep) as i64;
+        let surplus = surplus.min(self.written - self.start);
+        if surplus > 0 {
+            let cut = self.position(self.start + surplus);
+            self.bytes.copy_within(cut.., 0);
+            self.bytes.truncate(self.bytes.len() - cut);
+            self.start += surplus;
+        }
+    }
+
+    /// Fits the memory to what the queue did since the last call. True when more can be given back later.
+    fn cool_down(&mut self) -> bool {
+        let keep = (2 * std::mem::take(&mut self.appended)).clamp(TAIL_UNITS_IDLE, TAIL_UNITS_MAX);
+        self.keep_newest(keep);
+        self.bytes.shrink_to(keep * UNIT_SIZE);
+        keep > TAIL_UNITS_IDLE
+    }
+}
+
+/// Which files a queue has: they are adjacent, each of the configured size.
+#[derive(Debug, Default)]
+pub(super) struct FileSet {
+    /// Start of the first file, bytes.
+    pub first: i64,
+    /// End of the last file, bytes; equal to `first` when there is none.
+    pub end: i64,
+    /// A file was created whose folder entry may not be on disk.
+    pub created: bool,
+}
+
+impl FileSet {
+    pub fn is_empty(&self) -> bool {
+        self.first == self.end
+    }
+}
+
+/// A consume queue: for each message of a topic's queue where in the commit log it is.
+pub struct ConsumeQueue {
+    topic: Arc<str>,
+    queue_id: i32,
+    pub(super) shared: Arc<Shared>,
+    /// Key of this queue's files in the cache; changed when files are deleted that may be created again.
+    pub(super) serial: AtomicU64,
+    next_offset: AtomicI64,
+    pub(super) min_offset: AtomicI64,
+    pub(super) max_offset: AtomicI64,
+    pub(super) max_physical: AtomicI64,
+    pub(super) files: Mutex<FileSet>,
+    pub(super) tail: Mutex<Tail>,
+}
+
+impl ConsumeQueue {
+    pub(super) fn new(topic: Arc<str>, queue_id: i32, shared: Arc<Shared>, files: FileSet) -> Self {
+        let serial = AtomicU64::new(shared.new_serial());
+        let start = files.first / UNIT;
+        let mut tail = Tail::default();
+        tail.reset(start);
+        ConsumeQueue {
+            topic,
+            queue_id,
+            shared,
+            serial,
+            next_offset: AtomicI64::new(start),
+            min_offset: AtomicI64::new(start),
+            max_offset: AtomicI64::new(start),
+            max_physical: AtomicI64::new(-1),
+            files: Mutex::new(files),
+            tail: Mutex::new(tail),
+        }
+    }
+
+    /// Topic of the queue.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Id of the queue within its topic.
+    pub fn queue_id(&self) -> i32 {
+        self.queue_id
+    }
+
+    /// First offset that still points into the commit log; equal to [`Self::max_offset`] when none does.
+    pub fn min_offset(&self) -> i64 {
+        self.min_offset.load(Ordering::Acquire)
+    }
+
+    /// Offset behind the last entry.
+    pub fn max_offset(&self) -> i64 {
+        self.max_offset.load(Ordering::Acquire)
+    }
+
+    /// Commit-log offset behind the last record this queue points to; -1 when it points to none.
+    pub fn max_physical(&self) -> i64 {
+        self.max_physical.load(Ordering::Acquire)
+    }
+
+    /// Offset the next message of the queue gets. Owned by the holder of the commit log's append lock; set to the end
+    /// of the queue by recovery, otherwise not touched here.
+    pub fn next_offset(&self) -> &AtomicI64 {
+        &self.next_offset
+    }
+
+    /// Bytes of the queue's files.
+    pub fn total_size(&self) -> i64 {
+        let files = self.files.lock();
+        files.end - files.first
+    }
+
+    /// Folder of the queue's files.
+    pub fn dir(&self) -> PathBuf {
+        self.shared.root.join(&*self.topic).join(self.queue_id.to_string())
+    }
+
+    /// Appends entries in commit-log order. An entry whose record the queue already covers is skipped, so a log may be
+    /// dispatched again. An entry beyond the end of the queue leaves a hole, which is reported and filled with
+    /// [`FILLER`]; when the hole is longer than a file, or nothing before it is valid, the queue starts anew there.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when the file could not be written; entries may be missing, and the call may be repeated with
+    /// the same entries. [`StoreError::Corrupt`] for an entry that cannot be stored.
+    pub fn append_batch(self: &Arc<Self>, entries: &[PlacedEntry]) -> Result<(), StoreError> {
+        for placed in entries {
+            self.append(placed)?;
+        }
+        Ok(())
+    }
+
+    fn append(self: &Arc<Self>, placed: &PlacedEntry) -> Result<(), StoreError> {
+        let PlacedEntry { queue_offset, entry } = placed;
+        if !unit::is_valid(entry) || *queue_offset < 0 || *queue_offset > i64::MAX / UNIT - self.shared.units_per_file {
+            return Err(StoreError::Corrupt {
+                path: self.dir(),
+                reason: format!("an entry cannot be stored at queue offset {queue_offset}: {entry:?}"),
+            });
+        }
+        // Each round but the last makes room or closes a hole; the second condition bounds it should another thread
+        // append at the same time, which the store does not do.
+        for _ in 0..16 {
+            let mut tail = self.tail.lock();
+            if tail.dropped {
+                return Ok(());
+            }
+            if unit::end_of(entry) <= self.max_physical() {
+                debug!(topic = %self.topic, queue = self.queue_id, queue_offset, "entry is already in the queue");
+                return Ok(());
+            }
+            let end = tail.end();
+            if *queue_offset < end {
+                warn!(
+                    topic = %self.topic, queue = self.queue_id, queue_offset, end, physical_offset = entry.physical_offset,
+                    "record of the commit log carries a queue offset that is already taken; left out of the queue"
+                );
+                return Ok(());
+            }
+            if *queue_offset > end {
+                drop(tail);
+                self.advance_to(*queue_offset)?;
+                continue;
+            }
+            if tail.end() - tail.written >= WRITE_THROUGH_UNITS {
+                drop(tail);
+                self.write_pending()?;
+                continue;
+            }
+            self.push(&mut tail, entry);
+            self.max_physical.store(unit::end_of(entry), Ordering::Release);
+            self.list(&mut tail);
+            return Ok(());
+        }
+        Err(StoreError::Corrupt { path: self.dir(), reason: "queue is appended to by several threads".into() })
+    }
+
+    /// Adds a unit at the end. There is room: fewer than [`WRITE_THROUGH_UNITS`] wait to be written.
+    fn push(&self, tail: &mut Tail, entry: &QueueEntry) {
+        if tail.bytes.len() >= TAIL_UNITS_MAX * UNIT_SIZE {
+            tail.keep_newest(TAIL_UNITS_MAX / 2);
+        }
+        unit::encode(entry, &mut tail.bytes);
+        tail.appended += 1;
+        self.max_offset.store(tail.end(), Ordering::Release);
+    }
+
+    /// Puts the queue on the lists of the table that its state calls for.
+    fn list(self: &Arc<Self>, tail: &mut Tail) {
+        if !tail.listed_dirty {
+            tail.listed_dirty = true;
+            self.shared.dirty.lock().push(self.clone());
+        }
+        if !tail.listed_due && (tail.end() - tail.synced) * UNIT >= self.shared.least_bytes() {
+            tail.listed_due = true;
+            self.shared.due.lock().push(self.clone());
+        }
+    }
+
+    /// Makes `offset`, which is beyond the end, the end of the queue.
+    fn advance_to(&self, offset: i64) -> Result<(), StoreError> {
+        let (min, max) = (self.min_offset(), self.max_offset());
+        let never_used = max == 0 && self.files.lock().is_empty();
+        if min >= max || offset - max > self.shared.units_per_file {
+            if !never_used {
+                error!(
+                    topic = %self.topic, queue = self.queue_id, min, max, offset,
+                    "commit log continues beyond the end of the queue; the queue starts anew there"
+                );
+            }
+            return self.start_anew_at(offset);
+        }
+        error!(
+            topic = %self.topic, queue = self.queue_id, max, offset,
+            "entries are missing between the end of the queue and the commit log's next record"
+        );
+        loop {
+            {
+                let mut tail = self.tail.lock();
+                while tail.end() < offset && tail.end() - tail.written < WRITE_THROUGH_UNITS {
+                    self.push(&mut tail, &FILLER);
+                }
+                if tail.end() >= offset {
+                    return Ok(());
+                }
+            }
+            self.write_pending()?;
+        }
+    }
+
+    /// Deletes all files and lets the queue begin, empty, at `offset`.
+    pub(super) fn start_anew_at(&self, offset: i64) -> Result<(), StoreError> {
+        let mut files = self.files.lock();
+        self.delete_files(&mut files, 0)?;
+        let mut tail = self.tail.lock();
+        tail.reset(offset);
+        self.min_offset.store(offset, Ordering::Release);
+        self.max_offset.store(offset, Ordering::Release);
+        Ok(())
+    }
+
+    /// Deletes the files that start at byte `from` or later.
+    pub(super) fn delete_files(&self, files: &mut FileSet, from: i64) -> Result<(), StoreError> {
+        let dir = self.dir();
+        while !files.is_empty() && files.end - self.shared.file_size > from - 1 {
+            let start = files.end - self.shared.file_size;
+            remove_if_exists(&files::path_of(&dir, start))?;
+            self.shared.cache.forget(self.key(start));
+            files.end = start;
+        }
+        // A reader may put a deleted file back into the cache at this moment; under the new serial nobody finds it.
+        self.serial.store(self.shared.new_serial(), Ordering::Release);
+        if files.is_empty() {
+            files.first = 0;
+            files.end = 0;
+        }
+        Ok(())
+    }
+
+    pub(super) fn key(&self, start: i64) -> FileKey {
+        FileKey { queue: self.serial.load(Ordering::Acquire), start }
+    }
+
+    /// Start of the file that holds byte `position`.
+    pub(super) fn file_of(&self, position: i64) -> i64 {
+        position - position % self.shared.file_size
+    }
+
+    /// The existing file that starts at `start`.
+    pub(super) fn open_file(&self, start: i64) -> io::Result<Arc<File>> {
+        self.shared.cache.get(self.key(start), || files::open(&self.dir(), start))
+    }
+
+    /// Hands the waiting units to the operating system. Returns the offset below which all are written.
+    pub(super) fn write_pending(&self) -> Result<i64, StoreError> {
+        let mut files = self.files.lock();
+        let (from, bytes) = {
+            let tail = self.tail.lock();
+            if tail.dropped {
+                return Ok(tail.written);
+            }
+            (tail.written, tail.bytes[tail.position(tail.written)..].to_vec())
+        };
+        let mut position = from * UNIT;
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let start = self.file_of(position);
+            let room = usize::try_from(start + self.shared.file_size - position).unwrap_or(usize::MAX);
+            let (now, later) = rest.split_at(rest.len().min(room));
+            self.file_to_write(&mut files, start, position)
+                .and_then(|file| file.write_all_at(now, (position - start) as u64))
+                .map_err(|e| StoreError::io("write", files::path_of(&self.dir(), start), e))?;
+            position += now.len() as i64;
+            rest = later;
+        }
+        let mut tail = self.tail.lock();
+        tail.written = position / UNIT;
+        Ok(tail.written)
+    }
+
+    /// The file that starts at `start`, created when the queue ends before it. A queue's first file is filled with
+    /// [`FILLER`] up to `position`.
+    fn file_to_write(&self, files: &mut FileSet, start: i64, position: i64) -> io::Result<Arc<File>> {
+        if !files.is_empty() && start < files.end {
+            return self.open_file(start);
+        }
+        // No topic is deleted meanwhile, or its folder would come back.
+        let _folders = self.shared.folders.read();
+        if self.tail.lock().dropped {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "queue was deleted"));
+        }
+        let size = self.shared.file_size;
+        let file = self.shared.cache.get(self.key(start), || files::create(&self.dir(), start, size as u64))?;
+        if files.is_empty() {
+            fill(&file, position - start)?;
+            files.first = start;
+        }
+        files.end = start + size;
+        files.created = true;
+        Ok(file)
+    }
+
+    /// Writes what waits and takes the queue off the lists; the counterpart of [`Self::list`]. Returns the offset below
+    /// which all is written.
+    pub(super) fn write_for_flush(self: &Arc<Self>, thorough: bool) -> Result<i64, StoreError> {
+        {
+            let mut tail = self.tail.lock();
+            tail.listed_due = false;
+            if thorough {
+                tail.listed_dirty = false;
+            }
+        }
+        self.write_pending()
+    }
+
+    /// Notes that everything below `written` is on disk, and gives memory back.
+    pub(super) fn flushed(self: &Arc<Self>, written: i64, thorough: bool) {
+        let mut tail = self.tail.lock();
+        tail.synced = tail.synced.max(written.min(tail.written));
+        if thorough && tail.cool_down() && !tail.listed_dirty && !tail.dropped {
+            tail.listed_dirty = true;
+            self.shared.dirty.lock().push(self.clone());
+        }
+    }
+
+    /// Puts the queue back on the lists after a failed flush.
+    pub(super) fn list_again(self: &Arc<Self>) {
+        let mut tail = self.tail.lock();
+        if !tail.dropped {
+            self.list(&mut tail);
+        }
+    }
+
+    /// Waits until the files written since the last flush, and their folder entries, are on disk.
+    pub(super) fn sync(&self, written: i64) -> Result<(), StoreError> {
+        let synced = self.tail.lock().synced;
+        if synced >= written {
+            return Ok(());
+        }
+        let dir = self.dir();
+        let mut start = self.file_of(synced * UNIT);
+        while start < written * UNIT {
+            let path = || files::path_of(&dir, start);
+            match self.open_file(start) {
+                Ok(file) => file.sync_data().map_err(|e| StoreError::io("flush", path(), e))?,
+                // Expired or deleted with its topic meanwhile.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(StoreError::io("open", path(), e)),
+            }
+            start += self.shared.file_size;
+        }
+        if std::mem::take(&mut self.files.lock().created) {
+            // The folders of queue and topic may be new as well.
+            for folder in [dir.as_path(), dir.parent().unwrap_or(&dir), &self.shared.root] {
+                match File::open(folder).and_then(|f| f.sync_all()) {
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                    other => other.map_err(|e| StoreError::io("flush", folder, e))?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops all writing; the files are about to be deleted.
+    pub(super) fn drop_contents(&self) {
+        let files = self.files.lock();
+        let mut tail = self.tail.lock();
+        tail.dropped = true;
+        tail.reset(0);
+        tail.bytes = Vec::new();
+        let mut start = files.first;
+        while start < files.end {
+            self.shared.cache.forget(self.key(start));
+            start += self.shared.file_size;
+        }
+        self.serial.store(self.shared.new_serial(), Ordering::Release);
+    }
+
+    /// The entry at a queue offset; `None` before [`Self::min_offset`], from [`Self::max_offset`] on, and when it cannot
+    /// be read, which is logged.
+    pub fn entry(&self, offset: i64) -> Option<QueueEntry> {
+        let mut found = Vec::with_capacity(1);
+        match self.entries(offset, 1, &mut found) {
+            Ok(_) => found.first().copied(),
+            Err(error) => {
+                error!(topic = %self.topic, queue = self.queue_id, offset, %error, "cannot read consume queue");
+                None
+            }
+        }
+    }
+
+    /// Appends up to `max` entries from queue offset `from` on to `out`; returns how many. None when `from` is outside
+    /// the queue. A [`FILLER`] may be among them; it points to no record.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when a file cannot be read.
+    pub fn entries(&self, from: i64, max: usize, out: &mut Vec<QueueEntry>) -> Result<usize, StoreError> {
+        if from < self.min_offset() {
+            return Ok(0);
+        }
+        self.entries_unchecked(from, max, out)
+    }
+
+    /// Like [`Self::entries`], below the minimum offset too.
+    pub(super) fn entries_unchecked(
+        &self,
+        from: i64,
+        max: usize,
+        out: &mut Vec<QueueEntry>,
+    ) -> Result<usize, StoreError> {
+        let mut at = from;
+        let mut left = max;
+        while left > 0 {
+            let in_files = {
+                let tail = self.tail.lock();
+                if at >= tail.start {
+                    let bytes = &tail.bytes[tail.position(at)..];
+                    let before = out.len();
+                    out.extend(unit::decode_all(bytes).take(left));
+                    at += (out.len() - before) as i64;
+                    break;
+                }
+                left.min(usize::try_from(tail.start - at).unwrap_or(usize::MAX))
+            };
+            let read = self.read_from_files(at, in_files, out)?;
+            if read == 0 {
+                break;
+            }
+            at += read as i64;
+            left -= read;
+        }
+        Ok(usize::try_from(at - from).unwrap_or(0))
+    }
+
+    /// Reads up to `max` units from the file that holds queue offset `from`; fewer when the file ends. None when there
+    /// is no such file.
+    fn read_from_files(&self, from: i64, max: usize, out: &mut Vec<QueueEntry>) -> Result<usize, StoreError> {
+        let position = from * UNIT;
+        let start = self.file_of(position);
+        let in_file = usize::try_from((start + self.shared.file_size - position) / UNIT).unwrap_or(usize::MAX);
+        let mut bytes = vec![0u8; max.min(in_file).min(READ_UNITS_MAX) * UNIT_SIZE];
+        let file = match self.open_file(start) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(e) => return Err(StoreError::io("open", files::path_of(&self.dir(), start), e)),
+        };
+        file.read_exact_at(&mut bytes, (position - start) as u64)
+            .map_err(|e| StoreError::io("read", files::path_of(&self.dir(), start), e))?;
+        out.extend(unit::decode_all(&bytes));
+        Ok(bytes.len() / UNIT_SIZE)
+    }
+
+    /// Finds the offset of a store time, with the rules of Java's `binarySearchInQueueByTime`: [`Boundary::Lower`] is
+    /// the first message not older than `timestamp_ms`, or the end of the queue; [`Boundary::Upper`] the last one not
+    /// younger, or the start of the queue. `store_time` answers the store time of an entry's record, `None` when there
+    /// is no record; `min_physical` is the first commit-log offset. The result is within min and max offset.
+    pub fn offset_by_time(
+        &self,
+        timestamp_ms: i64,
+        boundary: Boundary,
+        min_physical: i64,
+        mut store_time: impl FnMut(&QueueEntry) -> Option<i64>,
+    ) -> i64 {
+        let (min, max) = (self.min_offset(), self.max_offset());
+        let (mut low, mut high) = (min, max);
+        // First offset in min..max that is younger than (Upper) or not older than (Lower) the time; at most 63 rounds.
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let Some(entry) = self.entry(middle) else { return min };
+            let older = if unit::is_filler(&entry) || entry.physical_offset < min_physical {
+                true
+            } else {
+                match (store_time(&entry), boundary) {
+                    (Some(time), Boundary::Lower) => time < timestamp_ms,
+                    (Some(time), Boundary::Upper) => time <= timestamp_ms,
+                    (None, _) => {
+                        warn!(
+                            topic = %self.topic, queue = self.queue_id, offset = middle,
+                            physical_offset = entry.physical_offset, "no store time for a queue entry"
+                        );
+                        return min;
+                    }
+                }
+            };
+            if older {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        match boundary {
+            Boundary::Lower => low,
+            Boundary::Upper => (low - 1).max(min),
+        }
+    }
+}
+
+/// Units read by one call at most: 64 KiB of them.
+const READ_UNITS_MAX: usize = 65_536 / UNIT_SIZE;
+
+/// Writes filler over the first `until` bytes, the last block first: should the process die halfway, the file still
+/// begins with zeroes, that is, it is empty.
+fn fill(file: &File, until: i64) -> io::Result<()> {
+    let mut block = Vec::with_capacity(READ_UNITS_MAX * UNIT_SIZE);
+    let mut end = until;
+    while end > 0 {
+        let start = (end - (READ_UNITS_MAX * UNIT_SIZE) as i64).max(0);
+        while (block.len() as i64) < end - start {
+            unit::encode(&FILLER, &mut block);
+        }
+        file.write_all_at(&block[..(end - start) as usize], start as u64)?;
+        end = start;
+    }
+    Ok(())
+}
+
+pub(super) fn remove_if_exists(path: &std::path::Path) -> Result<(), StoreError> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::io("delete", path, e)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,268 @@
+//! What happens to a queue at start and when the commit log loses its head: finding the end, truncating, correcting the
+//! minimum offset, deleting files.
+
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::Ordering;
+
+use tracing::{info, warn};
+
+use super::files;
+use super::queue::{ConsumeQueue, UNIT, remove_if_exists};
+use super::unit::{self, UNIT_SIZE};
+use crate::error::StoreError;
+use crate::read::QueueEntry;
+
+/// Files that are scanned for the end of the valid units: the newest three.
+const FILES_SCANNED: i64 = 3;
+/// Bytes of the first read of a scan. Most queues are short.
+const SCAN_BYTES_FIRST: usize = 4096 / UNIT_SIZE * UNIT_SIZE;
+/// Bytes of a later read; each is twice the one before.
+const SCAN_BYTES_MAX: usize = (256 * 1024) / UNIT_SIZE * UNIT_SIZE;
+/// Units of one step of a scan towards the start.
+const BACKWARD_UNITS: i64 = 200;
+
+/// What a scan for the end of a queue found.
+struct Scan {
+    /// Byte position behind the last valid unit.
+    end: i64,
+    /// Commit-log offset behind the record of the last valid unit that is not filler; -1 when there is none.
+    max_physical: i64,
+}
+
+impl ConsumeQueue {
+    /// Finds the end of the valid units, as Java does from the third last file on, clears what is behind it, and sets
+    /// the offsets. To be called before anything else.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub(super) fn recover(&self) -> Result<(), StoreError> {
+        let mut files = self.files.lock();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let from = files.first.max(files.end - FILES_SCANNED * self.shared.file_size);
+        let mut scan = self.scan(from, files.end)?;
+        self.cut(&mut files, scan.end)?;
+        let end = scan.end / UNIT;
+        self.tail.lock().reset(end);
+        self.max_offset.store(end, Ordering::Release);
+        self.next_offset().store(end, Ordering::Release);
+        let first = files.first / UNIT;
+        drop(files);
+
+        if scan.max_physical < 0 && end > first {
+            scan.max_physical = self.last_physical(first, end)?;
+        }
+        self.max_physical.store(scan.max_physical, Ordering::Release);
+        self.min_offset.store(self.skip_filler(first, end)?, Ordering::Release);
+        Ok(())
+    }
+
+    /// Reads units from byte `from` on up to the first invalid one.
+    fn scan(&self, from: i64, end: i64) -> Result<Scan, StoreError> {
+        let mut scan = Scan { end: from, max_physical: -1 };
+        let mut buffer = vec![0u8; SCAN_BYTES_FIRST];
+        while scan.end < end {
+            let start = self.file_of(scan.end);
+            let room = usize::try_from(start + self.shared.file_size - scan.end).unwrap_or(usize::MAX);
+            let length = buffer.len().min(room);
+            let bytes = &mut buffer[..length];
+            self.open_file(start)
+                .and_then(|file| file.read_exact_at(bytes, (scan.end - start) as u64))
+                .map_err(|e| StoreError::io("read", files::path_of(&self.dir(), start), e))?;
+            for entry in unit::decode_all(bytes) {
+                if !unit::is_valid(&entry) {
+                    return Ok(scan);
+                }
+                scan.end += UNIT;
+                if !unit::is_filler(&entry) {
+                    scan.max_physical = unit::end_of(&entry);
+                }
+            }
+            let longer = (buffer.len() * 2).min(SCAN_BYTES_MAX);
+            buffer.resize(longer, 0);
+        }
+        Ok(scan)
+    }
+
+    /// Removes everything from byte `end` on: stale units would be taken for valid ones once the queue has grown up to
+    /// them. Keeps the file that `end` is in, even when nothing is left in it.
+    fn cut(&self, files: &mut super::queue::FileSet, end: i64) -> Result<(), StoreError> {
+        let keep = if end == files.end { end } else { self.file_of(end) + self.shared.file_size };
+        if keep < files.end {
+            warn!(
+                topic = self.topic(),
+                queue = self.queue_id(),
+                end = end / UNIT,
+                "files behind the last valid unit of the queue are deleted"
+            );
+            self.delete_files(files, keep)?;
+        }
+        if end < files.end {
+            let start = self.file_of(end);
+            let cleared = self
+                .open_file(start)
+                .and_then(|file| files::clear_from(&file, (end - start) as u64, self.shared.file_size as u64))
+                .map_err(|e| StoreError::io("clear the end of", files::path_of(&self.dir(), start), e))?;
+            if cleared {
+                warn!(
+                    topic = self.topic(),
+                    queue = self.queue_id(),
+                    end = end / UNIT,
+                    "units behind the last valid unit of the queue were cleared"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Commit-log offset behind the newest record that units `first..end` point to; -1 when all are filler.
+    fn last_physical(&self, first: i64, end: i64) -> Result<i64, StoreError> {
+        let last = self.find_last(first, end, |entry| !unit::is_filler(entry))?;
+        Ok(last.map_or(-1, |(_, entry)| unit::end_of(&entry)))
+    }
+
+    /// The last unit of `first..end` that `wanted` accepts, looked for from the end.
+    fn find_last(
+        &self,
+        first: i64,
+        end: i64,
+        wanted: impl Fn(&QueueEntry) -> bool,
+    ) -> Result<Option<(i64, QueueEntry)>, StoreError> {
+        let mut entries = Vec::new();
+        let mut high = end;
+        while high > first {
+            let low = (high - BACKWARD_UNITS).max(first);
+            entries.clear();
+            let count = self.entries_unchecked(low, (high - low) as usize, &mut entries)?;
+            if let Some(at) = entries.iter().take(count).rposition(&wanted) {
+                return Ok(Some((low + at as i64, entries[at])));
+            }
+            high = low;
+        }
+        Ok(None)
+    }
+
+    /// Offset of the first unit of `first..end` that is not filler, or `end`.
+    fn skip_filler(&self, first: i64, end: i64) -> Result<i64, StoreError> {
+        let mut entries = Vec::new();
+        let (mut at, mut step) = (first, 1);
+        while at < end {
+            entries.clear();
+            let count = self.entries_unchecked(at, step.min((end - at) as usize), &mut entries)?;
+            if count == 0 {
+                break;
+            }
+            if let Some(found) = entries.iter().position(|entry| !unit::is_filler(entry)) {
+                return Ok(at + found as i64);
+            }
+            at += count as i64;
+            step = (step * 8).min(SCAN_BYTES_MAX / UNIT_SIZE);
+        }
+        Ok(end)
+    }
+
+    /// Removes the entries at the end that point to `physical_offset` or beyond, where the commit log now ends. Only
+    /// for recovery: nothing may read or append meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn truncate_to_physical(&self, physical_offset: i64) -> Result<(), StoreError> {
+        self.write_pending()?;
+        let max = self.max_offset();
+        let mut files = self.files.lock();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let first = files.first / UNIT;
+        let kept = self.find_last(first, max, |entry| entry.physical_offset < physical_offset)?;
+        let end = kept.map_or(first, |(offset, _)| offset + 1);
+        if end == max {
+            return Ok(());
+        }
+        info!(
+            topic = self.topic(),
+            queue = self.queue_id(),
+            physical_offset,
+            from = max,
+            to = end,
+            "entries beyond the end of the commit log are removed"
+        );
+        self.cut(&mut files, end * UNIT)?;
+        // Reads must not find the removed units in the tail.
+        self.tail.lock().reset(end);
+        self.max_offset.store(end, Ordering::Release);
+        self.next_offset().store(end, Ordering::Release);
+        self.min_offset.fetch_min(end, Ordering::AcqRel);
+        drop(files);
+        self.max_physical.store(self.last_physical(first, end)?, Ordering::Release);
+        Ok(())
+    }
+
+    /// Raises the minimum offset to the first entry that points to `min_physical` or beyond; to the maximum offset when
+    /// there is none. Never lowers it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn correct_min(&self, min_physical: i64) -> Result<(), StoreError> {
+        let gone = |entry: &QueueEntry| unit::is_filler(entry) || entry.physical_offset < min_physical;
+        let (mut low, mut high) = (self.min_offset(), self.max_offset());
+        if low >= high || !gone(&self.unit_at(low)?) {
+            return Ok(());
+        }
+        // Most queues whose first entry is gone are no longer used: look at the last one before searching.
+        if gone(&self.unit_at(high - 1)?) {
+            low = high;
+        }
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if gone(&self.unit_at(middle)?) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        self.min_offset.fetch_max(low, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// The unit at a queue offset; filler when its file is gone.
+    fn unit_at(&self, offset: i64) -> Result<QueueEntry, StoreError> {
+        let mut found = Vec::with_capacity(1);
+        self.entries_unchecked(offset, 1, &mut found)?;
+        Ok(found.first().copied().unwrap_or(unit::FILLER))
+    }
+
+    /// Deletes the files, oldest first, whose last entry points before `min_physical`, but never the last file, and
+    /// corrects the minimum offset. Returns how many files were deleted.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; files already deleted stay so.
+    pub fn delete_expired_files(&self, min_physical: i64) -> Result<usize, StoreError> {
+        let mut deleted = 0;
+        {
+            let mut files = self.files.lock();
+            while files.first + self.shared.file_size < files.end {
+                let next = files.first + self.shared.file_size;
+                if self.unit_at(next / UNIT - 1)?.physical_offset >= min_physical {
+                    break;
+                }
+                // Raised first, so that no reader looks for the deleted file.
+                self.min_offset.fetch_max(next / UNIT, Ordering::AcqRel);
+                remove_if_exists(&files::path_of(&self.dir(), files.first))?;
+                self.shared.cache.forget(self.key(files.first));
+                info!(
+                    topic = self.topic(),
+                    queue = self.queue_id(),
+                    start = files.first / UNIT,
+                    min_physical,
+                    "consume-queue file deleted, the commit log has lost what it points to"
+                );
+                files.first = next;
+                deleted += 1;
+            }
+        }
+        self.correct_min(min_physical)?;
+        Ok(deleted)
+    }
+}
