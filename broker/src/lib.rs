@@ -1,1 +1,28 @@
-//! See ARCHITECTURE.md.
+//! RocketMQ broker: takes messages from producers, keeps them in a store, hands them to consumers.
+//!
+//! Read in this order: [`context`] (the broker's state), [`dispatch`] (which handler answers which request), then a
+//! handler, such as [`handler::send`].
+
+pub mod assignment;
+pub mod config;
+pub mod consumers;
+pub mod context;
+pub mod dispatch;
+pub mod error;
+pub mod filter;
+pub mod groups;
+pub mod handler;
+pub mod held_requests;
+pub mod namesrv_client;
+pub mod offsets;
+pub mod persist;
+pub mod producers;
+pub mod queue_locks;
+pub mod retry;
+pub mod runtime_info;
+pub mod schedule;
+pub mod stats;
+pub mod topics;
+
+pub use context::Broker;
+pub use error::BrokerError;

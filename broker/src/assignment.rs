@@ -1,0 +1,1 @@
+//! Server-side assignment of queues to the consumers of a group.

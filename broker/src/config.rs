@@ -1,0 +1,1 @@
+//! Settings of the broker: every key of broker.conf.

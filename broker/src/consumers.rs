@@ -1,0 +1,1 @@
+//! Consumer groups with their connected clients and subscriptions.

@@ -1,0 +1,3 @@
+//! Decides which messages of a queue a subscription wants.
+
+pub mod tag;

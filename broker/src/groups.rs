@@ -1,0 +1,1 @@
+//! Subscription groups: their settings, kept in `config/subscriptionGroup.json`.

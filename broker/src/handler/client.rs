@@ -1,0 +1,1 @@
+//! Heartbeats, unregistering, client configuration checks.

@@ -1,0 +1,1 @@
+//! Consumer lists, consumer offsets, queue offsets, queue locks.

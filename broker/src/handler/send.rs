@@ -1,0 +1,1 @@
+//! SEND_MESSAGE in all its forms.

@@ -1,0 +1,1 @@
+//! Registers the broker with the name servers.

@@ -1,0 +1,1 @@
+//! Consumer offsets, kept in `config/consumerOffset.json`.

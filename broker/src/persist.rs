@@ -1,0 +1,1 @@
+//! Writes the files of `config/`: durably, with the version before as `.bak`.

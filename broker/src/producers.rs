@@ -1,0 +1,1 @@
+//! Producer groups with their connected clients.

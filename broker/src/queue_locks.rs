@@ -1,0 +1,1 @@
+//! Locks of queues held by the clients of orderly consumer groups.

@@ -1,0 +1,1 @@
+//! The key-value table of GET_BROKER_RUNTIME_INFO.

@@ -1,0 +1,1 @@
+//! Delivers delayed messages when they are due.

@@ -1,0 +1,1 @@
+//! Topics: their settings, kept in `config/topics.json`.
