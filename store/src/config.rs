@@ -80,10 +80,6 @@ pub struct StoreConfig {
     pub access_message_in_memory_max_ratio: u32,
     /// `maxFilterMessageSize`: consume-queue bytes scanned by one read at most. Default 16,000. *live*
     pub max_filter_message_size: usize,
-    /// `travelCqFileNumWhenGetMessage`: consume-queue files one read may visit when nothing matched. Default 1. *live*
-    pub travel_cq_file_num_when_get_message: usize,
-    /// `pullBatchMaxMessageCount`: messages of one read, whatever the client asks. Default 160. *live*
-    pub pull_batch_max_message_count: usize,
     /// `messageIndexEnable`: whether messages are indexed by key. Default true.
     pub message_index_enable: bool,
     /// `maxHashSlotNum`: hash slots of an index file. Default 5,000,000.
@@ -97,7 +93,8 @@ pub struct StoreConfig {
     pub message_index_safe: bool,
     /// `checkCRCOnRecover`: whether recovery checks body CRCs. Default true.
     pub check_crc_on_recover: bool,
-    /// `commitLogRecoverMaxNum`: files recovery walks back at most. Default 10.
+    /// `commitLogRecoverMaxNum`: files recovery is expected to walk back at most. Default 10. Java stops there, which
+    /// can leave queues with holes; this store says so in its log and goes on.
     pub commit_log_recover_max_num: usize,
 }
 
@@ -140,8 +137,6 @@ impl StoreConfig {
             max_transfer_count_on_message_in_disk: 8,
             access_message_in_memory_max_ratio: 40,
             max_filter_message_size: 16_000,
-            travel_cq_file_num_when_get_message: 1,
-            pull_batch_max_message_count: 160,
             message_index_enable: true,
             max_hash_slot_num: 5_000_000,
             max_index_num: 20_000_000,
@@ -159,9 +154,7 @@ impl StoreConfig {
     pub fn commit_log_dir(&self) -> Result<PathBuf, StoreError> {
         match &self.store_path_commit_log {
             None => Ok(self.store_path_root_dir.join("commitlog")),
-            Some(paths) if paths.contains(',') => {
-                Err(StoreError::MultiPathCommitLog(paths.clone()))
-            }
+            Some(paths) if paths.contains(',') => Err(StoreError::MultiPathCommitLog(paths.clone())),
             Some(path) if path.trim().is_empty() => Ok(self.store_path_root_dir.join("commitlog")),
             Some(path) => Ok(PathBuf::from(path.trim())),
         }
@@ -187,37 +180,19 @@ impl StoreConfig {
     /// # Errors
     /// [`StoreError::Config`] naming the key.
     pub fn check(&self) -> Result<(), StoreError> {
-        let bad = |key: &'static str, reason: &str| {
-            Err(StoreError::Config {
-                key,
-                reason: reason.to_owned(),
-            })
-        };
+        let bad = |key: &'static str, reason: &str| Err(StoreError::Config { key, reason: reason.to_owned() });
         self.commit_log_dir()?;
-        if self.mapped_file_size_commit_log < 4096
-            || self.mapped_file_size_commit_log > i32::MAX as usize
-        {
-            return bad(
-                "mappedFileSizeCommitLog",
-                "must be within 4096..=2147483647 bytes",
-            );
+        if self.mapped_file_size_commit_log < 4096 || self.mapped_file_size_commit_log > i32::MAX as usize {
+            return bad("mappedFileSizeCommitLog", "must be within 4096..=2147483647 bytes");
         }
-        if self.mapped_file_size_consume_queue < 20
-            || self.mapped_file_size_consume_queue > i32::MAX as usize
-        {
-            return bad(
-                "mappedFileSizeConsumeQueue",
-                "must be within 20..=2147483647 bytes",
-            );
+        if self.mapped_file_size_consume_queue < 20 || self.mapped_file_size_consume_queue > i32::MAX as usize {
+            return bad("mappedFileSizeConsumeQueue", "must be within 20..=2147483647 bytes");
         }
         if self.max_message_size > (i32::MAX as usize) - (1 << 20) {
             return bad("maxMessageSize", "must leave room for a record below 2 GiB");
         }
         if self.max_hash_slot_num == 0 || self.max_index_num < 2 {
-            return bad(
-                "maxIndexNum",
-                "maxHashSlotNum must be at least 1 and maxIndexNum at least 2",
-            );
+            return bad("maxIndexNum", "maxHashSlotNum must be at least 1 and maxIndexNum at least 2");
         }
         Ok(())
     }
@@ -230,15 +205,9 @@ mod tests {
     #[test]
     fn several_commit_log_folders_are_refused() {
         let mut config = StoreConfig::at("/tmp/x");
-        assert_eq!(
-            config.commit_log_dir().unwrap(),
-            PathBuf::from("/tmp/x/commitlog")
-        );
+        assert_eq!(config.commit_log_dir().unwrap(), PathBuf::from("/tmp/x/commitlog"));
         config.store_path_commit_log = Some("/a,/b".to_owned());
-        assert!(matches!(
-            config.check(),
-            Err(StoreError::MultiPathCommitLog(_))
-        ));
+        assert!(matches!(config.check(), Err(StoreError::MultiPathCommitLog(_))));
         config.store_path_commit_log = Some(" /a ".to_owned());
         assert_eq!(config.commit_log_dir().unwrap(), PathBuf::from("/a"));
     }

@@ -72,11 +72,7 @@ pub enum StoreError {
 impl StoreError {
     /// An I/O error with the action and the path it happened on.
     pub fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
-        StoreError::Io {
-            action,
-            path: path.as_ref().to_owned(),
-            source,
-        }
+        StoreError::Io { action, path: path.as_ref().to_owned(), source }
     }
 }
 

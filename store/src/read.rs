@@ -1,6 +1,13 @@
-//! Reading a queue: requests, filters, results.
+//! Reading a queue: requests, filters, results, and the read itself.
 
-use bytes::Bytes;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::MessageStore;
+use crate::consume_queue::unit;
+use crate::stats::StoreStats;
 
 /// What a consumer asks for.
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +131,7 @@ pub enum KeyKind {
 /// Messages whose key has the wanted hash. Other keys may share the hash: the caller compares topic and key.
 #[derive(Clone, Debug, Default)]
 pub struct QueryResult {
-    /// Whole records, newest first.
+    /// Whole records in log order.
     pub messages: Vec<Bytes>,
     /// Store time of the newest indexed message, milliseconds since 1970.
     pub index_last_update_timestamp: i64,
@@ -143,4 +150,231 @@ pub struct DiskUsage {
     pub total_bytes: u64,
     /// Free bytes of the commit log's disk.
     pub free_bytes: u64,
+}
+
+/// Bytes one read returns at most, whatever is asked (`MAX_PULL_MSG_SIZE` of Java's `DefaultMessageStore`).
+const READ_BYTES_MAX: u64 = 128 << 20;
+/// Bytes one read may return at least (likewise).
+const READ_BYTES_MIN: u64 = 100;
+/// Bytes of a consume-queue unit.
+const UNIT: u64 = 20;
+/// Entries fetched at a time when a filter makes a read go on.
+const ENTRIES_MORE: usize = 128;
+
+impl GetResult {
+    fn empty(status: GetStatus, next_begin_offset: i64) -> Self {
+        GetResult {
+            status,
+            next_begin_offset,
+            min_offset: 0,
+            max_offset: 0,
+            messages: Vec::new(),
+            queue_offsets: Vec::new(),
+            count: 0,
+            bytes: 0,
+            suggest_slave: false,
+            cold: false,
+            fall_behind_bytes: None,
+            filtered: 0,
+        }
+    }
+}
+
+impl MessageStore {
+    /// Reads messages of a queue. Order of checks, limits and next offsets are those of Java's
+    /// `DefaultMessageStore.getMessage`. Records far behind the end of the log are read by system calls, which may take
+    /// as long as the disk does; see [`MessageStore::is_cold`].
+    pub fn get(&self, request: &GetRequest<'_>, filter: &dyn MessageFilter) -> GetResult {
+        let begin = Instant::now();
+        let result = self.get_inner(request, filter);
+        let stats = self.stats();
+        if result.status == GetStatus::Found {
+            StoreStats::add(&stats.get_found, 1);
+            StoreStats::add(&stats.get_transferred_messages, u64::from(result.count));
+        } else {
+            StoreStats::add(&stats.get_missed, 1);
+        }
+        StoreStats::raise(&stats.get_entire_time_max_ms, begin.elapsed().as_millis() as i64);
+        result
+    }
+
+    fn get_inner(&self, request: &GetRequest<'_>, filter: &dyn MessageFilter) -> GetResult {
+        let offset = request.offset;
+        let Some(queue) = self.core.queues.get(request.topic, request.queue_id) else {
+            return GetResult::empty(GetStatus::NoMessageInQueue, 0);
+        };
+        let (min, max) = (queue.min_offset(), queue.max_offset());
+        let (status, next) = match () {
+            () if max == 0 => (GetStatus::NoMessageInQueue, 0),
+            () if offset < min => (GetStatus::OffsetTooSmall, min),
+            () if offset == max => (GetStatus::OffsetOverflowOne, offset),
+            () if offset > max => (GetStatus::OffsetOverflowBadly, max),
+            () => (GetStatus::NoMatchedMessage, offset),
+        };
+        let mut result = GetResult::empty(status, next);
+        (result.min_offset, result.max_offset) = (min, max);
+        if status != GetStatus::NoMatchedMessage {
+            return result;
+        }
+
+        let config = self.core.config.load();
+        let log = &self.core.log;
+        let log_end = log.max_offset();
+        let memory = self.core.hot_bytes(&config);
+        let max_messages = u64::from(request.max_messages.max(1));
+        let max_bytes = u64::from(request.max_bytes).clamp(READ_BYTES_MIN, READ_BYTES_MAX);
+        let scan_end = offset
+            .saturating_add(((config.max_filter_message_size as u64).max(max_messages * UNIT) / UNIT).max(1) as i64);
+        let mut arena = BytesMut::new();
+        let mut last_looked_at = 0;
+        // Entries below this commit-log offset lie in a file that is gone.
+        let mut gone_below = i64::MIN;
+        let mut fetch = (max_messages as usize).min(config.max_transfer_count_on_message_in_memory).max(1);
+        let mut entries = Vec::new();
+        'scan: while result.next_begin_offset < max.min(scan_end) {
+            let from = result.next_begin_offset;
+            let wanted = fetch.min((max.min(scan_end) - from) as usize);
+            entries.clear();
+            if let Err(error) = queue.entries(from, wanted, &mut entries) {
+                tracing::error!(topic = request.topic, queue_id = request.queue_id, %error, "consume queue cannot be read");
+            }
+            if entries.is_empty() {
+                result.status = GetStatus::OffsetFoundNull;
+                let per_file = (config.mapped_file_size_consume_queue as i64 / UNIT as i64).max(1);
+                result.next_begin_offset = (from / per_file + 1) * per_file;
+                tracing::warn!(
+                    topic = request.topic,
+                    queue_id = request.queue_id,
+                    offset = from,
+                    min,
+                    max,
+                    next = result.next_begin_offset,
+                    "consume queue has no entry within its bounds"
+                );
+                break;
+            }
+            fetch = ENTRIES_MORE;
+            for (index, entry) in entries.iter().enumerate() {
+                let hot = log_end - entry.physical_offset <= memory;
+                let size = entry.size.max(0) as u64;
+                let bytes = u64::from(result.bytes);
+                if result.count > 0 {
+                    let (bytes_max, count_max) = if hot {
+                        (config.max_transfer_bytes_on_message_in_memory, config.max_transfer_count_on_message_in_memory)
+                    } else {
+                        (config.max_transfer_bytes_on_message_in_disk, config.max_transfer_count_on_message_in_disk)
+                    };
+                    let count = u64::from(result.count);
+                    if count + 1 > max_messages.min(count_max as u64) || bytes + size > max_bytes.min(bytes_max as u64)
+                    {
+                        break 'scan;
+                    }
+                }
+                last_looked_at = entry.physical_offset;
+                let queue_offset = from + index as i64;
+                result.next_begin_offset = queue_offset + 1;
+                if entry.physical_offset < gone_below || unit::is_filler(entry) {
+                    continue;
+                }
+                if !filter.matches_queue_entry(entry.tags_code) {
+                    if result.count == 0 {
+                        result.status = GetStatus::NoMatchedMessage;
+                    }
+                    continue;
+                }
+                let Some(record) = log.copy_record(entry.physical_offset, entry.size, !hot, &mut arena) else {
+                    if result.count == 0 {
+                        result.status = GetStatus::MessageWasRemoving;
+                    }
+                    let file = log.segment_size() as i64;
+                    gone_below = (entry.physical_offset / file + 1).saturating_mul(file);
+                    continue;
+                };
+                if !filter.matches_record(&record) {
+                    if result.count == 0 {
+                        result.status = GetStatus::NoMatchedMessage;
+                    }
+                    result.filtered += 1;
+                    continue;
+                }
+                result.cold |= !hot;
+                result.count += 1;
+                result.bytes = result.bytes.saturating_add(size as u32);
+                result.messages.push(record);
+                result.queue_offsets.push(queue_offset);
+                result.status = GetStatus::Found;
+                gone_below = i64::MIN;
+            }
+        }
+        let behind = log_end - last_looked_at;
+        result.fall_behind_bytes = Some(behind);
+        result.suggest_slave = behind > memory;
+        result
+    }
+
+    /// Whether the first record of this read is so far behind the end of the log that [`MessageStore::get`] would
+    /// have to wait for the disk. Callers on an async runtime move such reads to a blocking pool.
+    pub fn is_cold(&self, request: &GetRequest<'_>) -> bool {
+        let log = &self.core.log;
+        let memory = self.core.hot_bytes(&self.core.config.load());
+        if log.max_offset() - log.min_offset().max(0) <= memory {
+            return false;
+        }
+        self.queue_entry(request.topic, request.queue_id, request.offset)
+            .is_some_and(|entry| log.max_offset() - entry.physical_offset > memory)
+    }
+
+    /// Whether a record at this offset is near enough to the log's end to be in memory.
+    pub fn in_memory(&self, physical_offset: i64) -> bool {
+        self.core.log.max_offset() - physical_offset <= self.core.hot_bytes(&self.core.config.load())
+    }
+
+    /// The whole record at this commit-log offset, with its lengths checked; `None` when there is none.
+    pub fn record_at(&self, physical_offset: i64) -> Option<Bytes> {
+        self.core.log.record(physical_offset, None, !self.in_memory(physical_offset))
+    }
+
+    /// `size` bytes at this commit-log offset, when they are a record of that size.
+    pub fn record_at_sized(&self, physical_offset: i64, size: i32) -> Option<Bytes> {
+        let size = usize::try_from(size).ok()?;
+        self.core.log.record(physical_offset, Some(size), !self.in_memory(physical_offset))
+    }
+
+    /// One entry of a queue.
+    pub fn queue_entry(&self, topic: &str, queue_id: i32, queue_offset: i64) -> Option<QueueEntry> {
+        self.core.queues.get(topic, queue_id)?.entry(queue_offset)
+    }
+
+    /// Up to `max` entries of a queue from an offset on.
+    pub fn queue_entries(&self, topic: &str, queue_id: i32, from: i64, max: usize) -> Vec<QueueEntry> {
+        let mut entries = Vec::new();
+        if let Some(queue) = self.core.queues.get(topic, queue_id) {
+            while entries.len() < max {
+                match queue.entries(from.saturating_add(entries.len() as i64), max - entries.len(), &mut entries) {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::error!(topic, queue_id, %error, "consume queue cannot be read");
+                        break;
+                    }
+                }
+            }
+        }
+        entries
+    }
+
+    /// First offset of a queue; 0 when there is no such queue.
+    pub fn min_offset(&self, topic: &str, queue_id: i32) -> i64 {
+        self.core.queues.get(topic, queue_id).map_or(0, |queue| queue.min_offset())
+    }
+
+    /// Offset behind the last readable message of a queue; 0 when there is no such queue.
+    pub fn max_offset(&self, topic: &str, queue_id: i32) -> i64 {
+        self.core.queues.get(topic, queue_id).map_or(0, |queue| queue.max_offset())
+    }
+
+    /// Offset the next message of the queue will get; may be ahead of [`MessageStore::max_offset`].
+    pub fn next_offset(&self, topic: &str, queue_id: i32) -> i64 {
+        self.core.queues.get(topic, queue_id).map_or(0, |queue| queue.next_offset().load(Ordering::Acquire))
+    }
 }

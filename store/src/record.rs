@@ -103,9 +103,7 @@ fn long(bytes: &[u8], at: usize) -> Option<i64> {
 }
 
 fn length(bytes: &[u8], at: usize) -> Result<usize, RecordError> {
-    int(bytes, at)
-        .and_then(|n| usize::try_from(n).ok())
-        .ok_or(RecordError::Length)
+    int(bytes, at).and_then(|n| usize::try_from(n).ok()).ok_or(RecordError::Length)
 }
 
 fn short_length(bytes: &[u8], at: usize) -> Result<usize, RecordError> {
@@ -114,19 +112,11 @@ fn short_length(bytes: &[u8], at: usize) -> Result<usize, RecordError> {
 }
 
 const fn born_host_length(sys_flag: i32) -> usize {
-    if sys_flag & FLAG_BORN_HOST_V6 == 0 {
-        8
-    } else {
-        20
-    }
+    if sys_flag & FLAG_BORN_HOST_V6 == 0 { 8 } else { 20 }
 }
 
 const fn store_host_length(sys_flag: i32) -> usize {
-    if sys_flag & FLAG_STORE_HOST_V6 == 0 {
-        8
-    } else {
-        20
-    }
+    if sys_flag & FLAG_STORE_HOST_V6 == 0 { 8 } else { 20 }
 }
 
 impl<'a> Record<'a> {
@@ -168,9 +158,7 @@ impl<'a> Record<'a> {
         if properties_at + properties_length != total {
             return Err(RecordError::Length);
         }
-        let topic = bytes
-            .get(topic_at..properties_length_at)
-            .ok_or(RecordError::Length)?;
+        let topic = bytes.get(topic_at..properties_length_at).ok_or(RecordError::Length)?;
         let topic = std::str::from_utf8(topic).map_err(|_| RecordError::Topic)?;
         Ok(Record {
             bytes,
@@ -187,11 +175,7 @@ impl<'a> Record<'a> {
     /// [`RecordError::Crc`].
     pub fn validate(&self) -> Result<(), RecordError> {
         // An empty body is stored with CRC 0, and CRC-32 of nothing is 0 as well.
-        if body_crc(self.body()) == self.body_crc() {
-            Ok(())
-        } else {
-            Err(RecordError::Crc)
-        }
+        if body_crc(self.body()) == self.body_crc() { Ok(()) } else { Err(RecordError::Crc) }
     }
 
     /// The whole record.
@@ -277,9 +261,7 @@ impl<'a> Record<'a> {
     /// Body as stored.
     pub fn body(&self) -> &'a [u8] {
         let at = self.after_store_host as usize + 16;
-        self.bytes
-            .get(at..at + self.body_length as usize)
-            .unwrap_or_default()
+        self.bytes.get(at..at + self.body_length as usize).unwrap_or_default()
     }
 
     /// Topic.
@@ -289,9 +271,7 @@ impl<'a> Record<'a> {
 
     /// Encoded properties.
     pub fn properties(&self) -> &'a [u8] {
-        self.bytes
-            .get(self.properties_at as usize..)
-            .unwrap_or_default()
+        self.bytes.get(self.properties_at as usize..).unwrap_or_default()
     }
 
     /// Whether the record has a place in its queue (prepared and rolled-back transactions have none).
@@ -313,10 +293,7 @@ impl<'a> Record<'a> {
 
 /// Whether records with this system flag have a place in their queue.
 pub const fn sys_flag_is_queued(sys_flag: i32) -> bool {
-    !matches!(
-        sys_flag & FLAG_TRANSACTION_MASK,
-        FLAG_TRANSACTION_PREPARED | FLAG_TRANSACTION_ROLLBACK
-    )
+    !matches!(sys_flag & FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_PREPARED | FLAG_TRANSACTION_ROLLBACK)
 }
 
 /// CRC-32 (IEEE) without its top bit, as RocketMQ stores it.
@@ -347,11 +324,7 @@ pub fn stored_sys_flag(message: &NewMessage<'_>) -> i32 {
 /// Bytes the record of this message takes.
 pub fn encoded_size(message: &NewMessage<'_>) -> usize {
     let sys_flag = stored_sys_flag(message);
-    let topic_length_bytes = if message.topic.len() > TOPIC_MAX_V1 {
-        2
-    } else {
-        1
-    };
+    let topic_length_bytes = if message.topic.len() > TOPIC_MAX_V1 { 2 } else { 1 };
     56 + born_host_length(sys_flag)
         + store_host_length(sys_flag)
         + 16
@@ -399,11 +372,7 @@ pub fn encode(out: &mut Vec<u8>, message: &NewMessage<'_>) {
 /// Fills in what is only known inside the append lock. `record` starts with a record made by [`encode`].
 pub fn patch(record: &mut [u8], queue_offset: i64, physical_offset: i64, store_timestamp: i64) {
     let store_timestamp_at = 48 + born_host_length(int(record, 36).unwrap_or_default());
-    let fields = [
-        (20, queue_offset),
-        (28, physical_offset),
-        (store_timestamp_at, store_timestamp),
-    ];
+    let fields = [(20, queue_offset), (28, physical_offset), (store_timestamp_at, store_timestamp)];
     for (at, value) in fields {
         if let Some(field) = record.get_mut(at..at + 8) {
             field.copy_from_slice(&value.to_be_bytes());
@@ -423,22 +392,16 @@ pub fn properties(encoded: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 /// Value of a property, when present and UTF-8. Of duplicates the last counts, as in Java.
 pub fn property<'a>(encoded: &'a [u8], name: &str) -> Option<&'a str> {
-    let (_, value) = properties(encoded)
-        .filter(|(key, _)| *key == name.as_bytes())
-        .last()?;
+    let (_, value) = properties(encoded).filter(|(key, _)| *key == name.as_bytes()).last()?;
     std::str::from_utf8(value).ok()
 }
 
 /// Java's `String.hashCode`.
 pub fn java_hash(text: &str) -> i32 {
     if text.is_ascii() {
-        text.bytes().fold(0i32, |hash, byte| {
-            hash.wrapping_mul(31).wrapping_add(i32::from(byte))
-        })
+        text.bytes().fold(0i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(i32::from(byte)))
     } else {
-        text.encode_utf16().fold(0i32, |hash, unit| {
-            hash.wrapping_mul(31).wrapping_add(i32::from(unit))
-        })
+        text.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
     }
 }
 
@@ -454,11 +417,7 @@ mod tests {
     use super::*;
 
     fn host(v6: bool, port: u16) -> SocketAddr {
-        let ip: IpAddr = if v6 {
-            "2001:db8::7".parse().unwrap()
-        } else {
-            "10.1.2.3".parse().unwrap()
-        };
+        let ip: IpAddr = if v6 { "2001:db8::7".parse().unwrap() } else { "10.1.2.3".parse().unwrap() };
         SocketAddr::new(ip, port)
     }
 
@@ -508,10 +467,7 @@ mod tests {
         assert_eq!(Record::parse(&[0; 100]).unwrap_err(), RecordError::End);
         let mut bad = out.clone();
         bad[89] ^= 1;
-        assert_eq!(
-            Record::parse(&bad).unwrap().validate(),
-            Err(RecordError::Crc)
-        );
+        assert_eq!(Record::parse(&bad).unwrap().validate(), Err(RecordError::Crc));
         bad = out.clone();
         bad[87] = 200;
         assert_eq!(Record::parse(&bad).unwrap_err(), RecordError::Length);

@@ -1,0 +1,194 @@
+//! Appending under the lock. Everything that can be done before it is done before: records arrive encoded, their queue
+//! resolved. Inside remain the clock, the offsets, the copy and, once per file, taking a file made ahead.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::{CommitLog, now_ms};
+use crate::error::{PutError, StoreError};
+use crate::record::{self, END_FILE_MIN_BLANK, MAGIC_BLANK};
+use crate::segment::Segment;
+use crate::segment::allocate::POPULATE_STEP;
+use crate::segment::mmap::Writer;
+
+/// A clock that steps back less than this is ignored, so that store times rise in log order.
+const CLOCK_SLACK_MS: i64 = 1000;
+/// After a file could not be made, puts fail without trying again for this long.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// Where an append landed.
+#[derive(Clone, Copy, Debug)]
+pub struct Written {
+    /// Commit-log offset of the first byte.
+    pub physical_offset: i64,
+    /// Queue offset of the first record.
+    pub queue_offset: i64,
+    /// Store time of all records.
+    pub store_timestamp: i64,
+}
+
+/// What the append lock guards.
+pub(super) struct Tail {
+    segment: Option<(Arc<Segment>, Writer)>,
+    /// Offset of the next record.
+    end: i64,
+    last_timestamp: i64,
+    /// Position in the file at which more pages are to be faulted in.
+    populate_at: usize,
+    /// Whether the file after this one was asked for.
+    next_asked: bool,
+    /// The last failure to make a file.
+    failure: Option<(Instant, PutError)>,
+}
+
+impl Tail {
+    pub(super) fn new(segment: Option<(Arc<Segment>, Writer)>, end: i64, last_timestamp: i64) -> Self {
+        Tail { segment, end, last_timestamp, populate_at: 0, next_asked: false, failure: None }
+    }
+}
+
+impl CommitLog {
+    /// Appends encoded records, which start in `buffer` at `starts` and fill it: adjacent, in one file, all or none.
+    /// They get consecutive queue offsets from `next_offset` on, which is raised; without it they get offset 0.
+    ///
+    /// # Errors
+    /// When the next file cannot be made, or the records would not fit an empty one.
+    pub fn append(
+        &self,
+        buffer: &mut [u8],
+        starts: &[usize],
+        next_offset: Option<&AtomicI64>,
+    ) -> Result<Written, PutError> {
+        let limit = self.segment_size - END_FILE_MIN_BLANK;
+        if buffer.len() > limit {
+            return Err(PutError::BodyTooLarge { size: buffer.len(), limit });
+        }
+        let mut tail = self.tail.lock();
+        let now = now_ms();
+        self.locked_since_ms.store(now, Ordering::Relaxed);
+        let result = self.append_locked(&mut tail, buffer, starts, next_offset, now);
+        self.locked_since_ms.store(0, Ordering::Relaxed);
+        drop(tail);
+        if let Ok(written) = &result {
+            // Outside the lock: waking sleepers is a system call. Raising out of order is harmless, the watermark
+            // only rises, and bytes below any value raised here were published before their lock was released.
+            self.written.raise(written.physical_offset + buffer.len() as i64);
+        }
+        result
+    }
+
+    fn append_locked(
+        &self,
+        tail: &mut Tail,
+        buffer: &mut [u8],
+        starts: &[usize],
+        next_offset: Option<&AtomicI64>,
+        now: i64,
+    ) -> Result<Written, PutError> {
+        // Checked again here: shutdown closes the gate and then takes this lock once, after which nothing is appended.
+        if !self.gate.is_open() {
+            return Err(PutError::NotWritable(self.gate.state().to_string()));
+        }
+        let needed = buffer.len() + END_FILE_MIN_BLANK;
+        if tail.segment.as_ref().is_none_or(|(_, writer)| writer.remaining() < needed) {
+            self.roll(tail)?;
+        }
+        let Some((segment, writer)) = &mut tail.segment else {
+            return Err(PutError::Io("no commit-log file to append to".to_owned()));
+        };
+        let store_timestamp = if now < tail.last_timestamp && tail.last_timestamp - now < CLOCK_SLACK_MS {
+            tail.last_timestamp
+        } else {
+            now
+        };
+        let physical_offset = tail.end;
+        let queue_offset = next_offset.map_or(0, |next| next.load(Ordering::Relaxed));
+        for (index, &start) in starts.iter().enumerate() {
+            let own_offset = if next_offset.is_some() { queue_offset + index as i64 } else { 0 };
+            if let Some(encoded) = buffer.get_mut(start..) {
+                record::patch(encoded, own_offset, physical_offset + start as i64, store_timestamp);
+            }
+        }
+        if !writer.write(buffer) {
+            return Err(PutError::Io("record does not fit its file".to_owned()));
+        }
+        writer.publish();
+        if let Some(next) = next_offset {
+            next.store(queue_offset + starts.len() as i64, Ordering::Release);
+        }
+        tail.end = physical_offset + buffer.len() as i64;
+        tail.last_timestamp = store_timestamp;
+        self.last_store_timestamp.store(store_timestamp, Ordering::Release);
+
+        let position = writer.position();
+        if position >= tail.populate_at {
+            self.allocator.populate_ahead(segment, position);
+            tail.populate_at = position + POPULATE_STEP;
+        }
+        if !tail.next_asked && position >= self.segment_size / 2 {
+            self.allocator.prepare(segment.end());
+            tail.next_asked = true;
+        }
+        Ok(Written { physical_offset, queue_offset, store_timestamp })
+    }
+
+    /// Goes on to the next file: ends the present one with a filler once the next is there.
+    #[cold]
+    fn roll(&self, tail: &mut Tail) -> Result<(), PutError> {
+        if let Some((since, error)) = &tail.failure
+            && since.elapsed() < RETRY_AFTER
+        {
+            return Err(error.clone());
+        }
+        let base = tail.segment.as_ref().map_or(tail.end, |(segment, _)| segment.end());
+        let (segment, writer) = match self.allocator.take(base) {
+            Ok(made) => made,
+            Err(error) => {
+                tracing::error!(%error, "commit log cannot grow, refusing messages");
+                let error = put_error(&error);
+                tail.failure = Some((Instant::now(), error.clone()));
+                return Err(error);
+            }
+        };
+        tail.failure = None;
+        if let Some((_, mut full)) = tail.segment.take() {
+            let mut blank = [0; END_FILE_MIN_BLANK];
+            blank[..4].copy_from_slice(&(full.remaining() as i32).to_be_bytes());
+            blank[4..].copy_from_slice(&MAGIC_BLANK.to_be_bytes());
+            if !full.write(&blank) {
+                tracing::error!(base, "no room for the filler of the file before");
+            }
+            full.publish_rest();
+        }
+        let mut list = self.segments.load().to_vec();
+        list.push(segment.clone());
+        self.segments.store(Arc::new(list));
+        tail.segment = Some((segment, writer));
+        tail.end = base;
+        // The allocator faulted in the first window when it made the file.
+        tail.populate_at = POPULATE_STEP;
+        tail.next_asked = false;
+        Ok(())
+    }
+
+    /// Waits until no append is under way. After the gate was closed none will follow.
+    pub fn drain(&self) {
+        drop(self.tail.lock());
+    }
+}
+
+fn put_error(error: &StoreError) -> PutError {
+    match error {
+        StoreError::Io { source, .. }
+            if matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+            ) =>
+        {
+            PutError::DiskFull(error.to_string())
+        }
+        _ => PutError::Io(error.to_string()),
+    }
+}

@@ -1,0 +1,249 @@
+//! From the log to the consume queues and the index: one thread, woken by the *readable* watermark, in batches.
+//!
+//! A batch is parsed straight from the mapping, its entries are grouped by queue, each queue gets one append, then the
+//! index, then the owner is told. Queues skip what they already hold, so a batch may be dispatched again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use crate::commitlog::CommitLog;
+use crate::consume_queue::{PlacedEntry, QueueTable};
+use crate::error::StoreError;
+use crate::hooks::{Arrival, StoreHooks};
+use crate::read::QueueEntry;
+use crate::record::{self, Record, RecordError};
+use crate::watermark::Watermark;
+
+/// Bytes of the log dispatched in one batch at most (a longer record makes a batch of its own).
+const BATCH_BYTES: usize = 1 << 20;
+/// Records in one batch at most.
+const BATCH_RECORDS: usize = 4096;
+/// Groups found by walking the list; more are found by hash.
+const LINEAR_GROUPS: usize = 16;
+/// Pause before an append that failed is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// Topic of delayed messages; its tags code is the time a message is due.
+pub const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
+
+/// See the module text.
+pub struct Dispatcher {
+    queues: Arc<QueueTable>,
+    hooks: Arc<dyn StoreHooks>,
+    /// Everything below is in the queues and the index.
+    dispatched: Watermark,
+    /// Start of the last record dispatched.
+    last_physical_offset: AtomicI64,
+    /// Its store time.
+    last_store_timestamp: AtomicI64,
+}
+
+/// What the checkpoint says once the queues have been flushed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DispatchPoint {
+    /// Commit-log offset of the last record dispatched.
+    pub physical_offset: i64,
+    /// Its store time, milliseconds since 1970.
+    pub store_timestamp: i64,
+}
+
+#[derive(Default)]
+struct Batch<'a> {
+    groups: Vec<Group<'a>>,
+    by_queue: HashMap<(&'a str, i32), usize>,
+    arrivals: Vec<Arrival<'a>>,
+    last: DispatchPoint,
+}
+
+struct Group<'a> {
+    topic: &'a str,
+    queue_id: i32,
+    entries: Vec<PlacedEntry>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Keys<'a> {
+    topic: &'a str,
+    tags: Option<&'a str>,
+}
+
+impl<'a> Batch<'a> {
+    fn push_entry(&mut self, topic: &'a str, queue_id: i32, entry: PlacedEntry) {
+        let at = match self.groups.last() {
+            Some(last) if last.queue_id == queue_id && last.topic == topic => Some(self.groups.len() - 1),
+            _ if self.groups.len() <= LINEAR_GROUPS => {
+                self.groups.iter().position(|group| group.queue_id == queue_id && group.topic == topic)
+            }
+            _ => self.by_queue.get(&(topic, queue_id)).copied(),
+        };
+        if let Some(group) = at.and_then(|at| self.groups.get_mut(at)) {
+            group.entries.push(entry);
+            return;
+        }
+        self.by_queue.insert((topic, queue_id), self.groups.len());
+        self.groups.push(Group { topic, queue_id, entries: vec![entry] });
+    }
+}
+
+impl Dispatcher {
+    /// Everything below `from` is dispatched already.
+    pub fn new(queues: Arc<QueueTable>, hooks: Arc<dyn StoreHooks>, from: i64) -> Self {
+        Dispatcher {
+            queues,
+            hooks,
+            dispatched: Watermark::new(from),
+            last_physical_offset: AtomicI64::new(0),
+            last_store_timestamp: AtomicI64::new(0),
+        }
+    }
+
+    /// Watermark of dispatched bytes.
+    pub fn dispatched(&self) -> &Watermark {
+        &self.dispatched
+    }
+
+    /// The last record dispatched; zeros when there was none.
+    pub fn point(&self) -> DispatchPoint {
+        DispatchPoint {
+            store_timestamp: self.last_store_timestamp.load(Ordering::Acquire),
+            physical_offset: self.last_physical_offset.load(Ordering::Acquire),
+        }
+    }
+
+    /// Dispatches the records in `bytes`, which start at a record. Returns the bytes consumed and why it stopped.
+    ///
+    /// # Errors
+    /// When a queue or the index cannot take them. Calling again with the same bytes is harmless.
+    pub fn dispatch(&self, bytes: &[u8], notify: bool) -> Result<(usize, RecordError), StoreError> {
+        let mut batch = Batch::default();
+        let mut consumed = 0;
+        let mut records = 0;
+        let stopped = loop {
+            if consumed >= BATCH_BYTES || records >= BATCH_RECORDS {
+                break RecordError::Short;
+            }
+            match Record::parse(bytes.get(consumed..).unwrap_or_default()) {
+                Ok(record) => {
+                    self.collect(&record, &mut batch, notify);
+                    consumed += record.size();
+                    records += 1;
+                }
+                Err(reason) => break reason,
+            }
+        };
+        if records > 0 {
+            self.apply(&batch, notify)?;
+        }
+        Ok((consumed, stopped))
+    }
+
+    fn collect<'a>(&self, record: &Record<'a>, batch: &mut Batch<'a>, notify: bool) {
+        let mut keys = Keys { topic: record.topic(), ..Keys::default() };
+        let mut delay = None;
+        for (name, value) in record::properties(record.properties()) {
+            let slot = match name {
+                b"TAGS" => &mut keys.tags,
+                b"DELAY" => &mut delay,
+                _ => continue,
+            };
+            *slot = std::str::from_utf8(value).ok();
+        }
+        let physical_offset = record.physical_offset();
+        let store_timestamp = record.store_timestamp();
+        batch.last = DispatchPoint { physical_offset, store_timestamp };
+        if record.is_queued() {
+            let level = match delay {
+                Some(level) if keys.topic == SCHEDULE_TOPIC => level.parse().unwrap_or(0),
+                _ => 0,
+            };
+            let tags_code = if level > 0 {
+                self.hooks.deliver_time(level, store_timestamp)
+            } else {
+                keys.tags.map_or(0, record::tags_code)
+            };
+            let entry = QueueEntry { physical_offset, size: record.size() as i32, tags_code };
+            let queue_offset = record.queue_offset();
+            batch.push_entry(record.topic(), record.queue_id(), PlacedEntry { queue_offset, entry });
+            if notify {
+                batch.arrivals.push(Arrival {
+                    topic: record.topic(),
+                    queue_id: record.queue_id(),
+                    next_offset: queue_offset.saturating_add(1),
+                    tags_code,
+                    store_timestamp,
+                    physical_offset,
+                    properties: record.properties(),
+                });
+            }
+        }
+    }
+
+    fn apply(&self, batch: &Batch<'_>, notify: bool) -> Result<(), StoreError> {
+        for group in &batch.groups {
+            self.queues.get_or_create(group.topic, group.queue_id)?.append_batch(&group.entries)?;
+        }
+        self.last_store_timestamp.store(batch.last.store_timestamp, Ordering::Release);
+        self.last_physical_offset.store(batch.last.physical_offset, Ordering::Release);
+        if notify && !batch.arrivals.is_empty() {
+            self.hooks.messages_arrived(&batch.arrivals);
+        }
+        Ok(())
+    }
+
+    /// Body of the dispatch thread. Once `stopped` it goes on until nothing readable is left or an append fails.
+    pub fn run(&self, log: &CommitLog, stopped: &AtomicBool) {
+        let mut position = self.dispatched.get();
+        loop {
+            let limit = log.readable().get();
+            if position >= limit {
+                if stopped.load(Ordering::Acquire) {
+                    return;
+                }
+                log.readable().wait_above(position, Duration::from_secs(1));
+                continue;
+            }
+            let Some(segment) = log.segment_at(position) else {
+                // Only expiry deletes files, and never one this thread is still to read unless the disk is full.
+                let first = log.min_offset();
+                if first > position {
+                    tracing::error!(
+                        from = position,
+                        to = first,
+                        "commit-log files deleted before they were dispatched"
+                    );
+                    position = first;
+                    continue;
+                }
+                tracing::error!(position, limit, "commit log ends before its watermark");
+                std::thread::sleep(RETRY_AFTER);
+                if stopped.load(Ordering::Acquire) {
+                    return;
+                }
+                continue;
+            };
+            let length = usize::try_from(limit.min(segment.end()) - position).unwrap_or_default();
+            let dispatched = match segment.bytes(position, length) {
+                Some(bytes) => self.dispatch(bytes, true),
+                None => Ok((0, RecordError::Short)),
+            };
+            match dispatched {
+                Ok((0, RecordError::Blank)) => position = segment.end(),
+                Ok((0, reason)) => {
+                    tracing::error!(position, %reason, "commit log holds no record here, going on at the next file");
+                    position = segment.end().min(limit);
+                }
+                Ok((consumed, _)) => position += consumed as i64,
+                Err(error) => {
+                    tracing::error!(position, %error, "cannot dispatch, trying again");
+                    if stopped.load(Ordering::Acquire) {
+                        return;
+                    }
+                    std::thread::sleep(RETRY_AFTER);
+                    continue;
+                }
+            }
+            self.dispatched.raise(position);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Putting messages: checks, encoding into a buffer of the calling thread, append, counters.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::consume_queue::ConsumeQueue;
+use crate::error::PutError;
+use crate::message::{Appended, AppendedBatch, BatchChild, NewMessage};
+use crate::record::{self, SHORT_MAX};
+use crate::stats::StoreStats;
+use crate::{MessageStore, StoreConfig};
+
+/// Bytes a record may have beyond `maxMessageSize` (`MessageExtEncoder.java`).
+const RECORD_OVERHEAD: usize = 64 << 10;
+/// A thread keeps an encode buffer of at most this size between two messages.
+const KEPT_BUFFER: usize = 256 << 10;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `work` with this thread's encode buffer, empty.
+fn with_buffer<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    BUFFER.with(|buffer| {
+        let mut buffer = buffer.take();
+        let result = work(&mut buffer);
+        buffer.clear();
+        buffer.shrink_to(KEPT_BUFFER);
+        BUFFER.replace(buffer);
+        result
+    })
+}
+
+impl MessageStore {
+    /// Appends a message. On return its bytes are in the mapping (they outlive the process), not yet on disk.
+    ///
+    /// # Errors
+    /// [`PutError`]; nothing was written.
+    pub fn put(&self, message: &NewMessage<'_>) -> Result<Appended, PutError> {
+        let begin = Instant::now();
+        let result = self.put_inner(message);
+        let bytes = result.as_ref().map_or(0, |appended| appended.size as u64);
+        self.count_put(begin, result.is_ok() as u64, bytes);
+        result
+    }
+
+    fn put_inner(&self, message: &NewMessage<'_>) -> Result<Appended, PutError> {
+        let core = &*self.core;
+        let config = core.config.load();
+        self.check(&config, message.topic, message.properties, message.body)?;
+        let size = record::encoded_size(message);
+        let limit = config.max_message_size.saturating_add(RECORD_OVERHEAD);
+        if size > limit {
+            return Err(PutError::BodyTooLarge { size, limit });
+        }
+        let queue = self.queue_of(message)?;
+        let written = with_buffer(|buffer| {
+            record::encode(buffer, message);
+            core.log.append(buffer, &[0], queue.as_ref().map(|queue| queue.next_offset()))
+        })?;
+        Ok(Appended {
+            physical_offset: written.physical_offset,
+            size: size as i32,
+            queue_offset: written.queue_offset,
+            store_timestamp: written.store_timestamp,
+        })
+    }
+
+    /// Appends messages that share everything but flag, body and properties with `template`: all or none, adjacent,
+    /// with consecutive queue offsets. The template's own body, properties and flag are not used.
+    ///
+    /// # Errors
+    /// [`PutError`]; nothing was written.
+    pub fn put_batch(&self, template: &NewMessage<'_>, children: &[BatchChild<'_>]) -> Result<AppendedBatch, PutError> {
+        let begin = Instant::now();
+        let result = self.put_batch_inner(template, children);
+        let (messages, bytes) =
+            result.as_ref().map_or((0, 0), |batch| (batch.physical_offsets.len() as u64, batch.size as u64));
+        self.count_put(begin, messages, bytes);
+        result
+    }
+
+    fn put_batch_inner(
+        &self,
+        template: &NewMessage<'_>,
+        children: &[BatchChild<'_>],
+    ) -> Result<AppendedBatch, PutError> {
+        let core = &*self.core;
+        let config = core.config.load();
+        if children.is_empty() {
+            return Err(PutError::EmptyBatch);
+        }
+        let limit = core.log.segment_size();
+        let mut size = 0usize;
+        for child in children {
+            self.check(&config, template.topic, child.properties, child.body)?;
+            size = size.saturating_add(record::encoded_size(&NewMessage {
+                body: child.body,
+                properties: child.properties,
+                ..*template
+            }));
+            if size > limit {
+                return Err(PutError::BodyTooLarge { size, limit });
+            }
+        }
+        let queue = self.queue_of(template)?;
+        let mut starts = Vec::with_capacity(children.len());
+        let written = with_buffer(|buffer| {
+            for child in children {
+                starts.push(buffer.len());
+                let BatchChild { flag, body, properties } = *child;
+                record::encode(buffer, &NewMessage { flag, body, properties, ..*template });
+            }
+            core.log.append(buffer, &starts, queue.as_ref().map(|queue| queue.next_offset()))
+        })?;
+        Ok(AppendedBatch {
+            physical_offsets: starts.iter().map(|&start| written.physical_offset + start as i64).collect(),
+            size: size as i32,
+            queue_offset: written.queue_offset,
+            store_timestamp: written.store_timestamp,
+            end_offset: written.physical_offset + size as i64,
+        })
+    }
+
+    /// The queue that numbers this message; `None` for records without a place in a queue.
+    fn queue_of(&self, message: &NewMessage<'_>) -> Result<Option<Arc<ConsumeQueue>>, PutError> {
+        if !record::sys_flag_is_queued(message.sys_flag) {
+            return Ok(None);
+        }
+        match self.core.queues.get_or_create(message.topic, message.queue_id) {
+            Ok(queue) => Ok(Some(queue)),
+            Err(error) => Err(PutError::Io(error.to_string())),
+        }
+    }
+
+    fn check(&self, config: &StoreConfig, topic: &str, properties: &[u8], body: &[u8]) -> Result<(), PutError> {
+        if !self.core.gate.is_open() {
+            return Err(PutError::NotWritable(self.core.gate.state().to_string()));
+        }
+        if topic.is_empty() || topic.len() > SHORT_MAX {
+            return Err(PutError::TopicTooLong(topic.len()));
+        }
+        if properties.len() > SHORT_MAX {
+            return Err(PutError::PropertiesTooLong(properties.len()));
+        }
+        if body.len() > config.max_message_size {
+            return Err(PutError::BodyTooLarge { size: body.len(), limit: config.max_message_size });
+        }
+        Ok(())
+    }
+
+    fn count_put(&self, begin: Instant, messages: u64, bytes: u64) {
+        let stats = self.stats();
+        if messages == 0 {
+            StoreStats::add(&stats.put_failed, 1);
+        } else {
+            StoreStats::add(&stats.put_messages, messages);
+            StoreStats::add(&stats.put_bytes, bytes);
+        }
+        stats.record_put_time(begin.elapsed().as_millis() as u64);
+    }
+}

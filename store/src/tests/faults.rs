@@ -1,0 +1,90 @@
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::*;
+use crate::segment::allocate::{Disk, OsDisk};
+use crate::{FlushDiskType, FlushError, PutError, Writable};
+
+#[derive(Default)]
+struct Faulty {
+    full: AtomicBool,
+    broken: AtomicBool,
+}
+
+impl Disk for Faulty {
+    fn allocate(&self, path: &Path, size: usize) -> io::Result<File> {
+        match self.full.load(Ordering::SeqCst) {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => OsDisk.allocate(path, size),
+        }
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        match self.broken.load(Ordering::SeqCst) {
+            true => Err(io::Error::other("injected")),
+            false => OsDisk.sync(file),
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_messages_until_there_is_space() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Faulty::default());
+    let store = MessageStore::open_on(config(folder.path()), Arc::new(NoHooks), disk.clone()).unwrap();
+    store.put(&message("T", 0, &[1; 1000], b"")).unwrap();
+    disk.full.store(true, Ordering::SeqCst);
+    let mut accepted = 1;
+    let error = loop {
+        match store.put(&message("T", 0, &[1; 1000], b"")) {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+        assert!(accepted < 1000, "the disk never gets full");
+    };
+    assert!(matches!(error, PutError::DiskFull(_)), "{error}");
+    wait_dispatched(&store);
+    assert_eq!(bodies(&store, "T", 0).len(), accepted);
+    disk.full.store(false, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_millis(600));
+    store.put(&message("T", 0, &[2; 1000], b"")).unwrap();
+    wait_dispatched(&store);
+    assert_eq!(bodies(&store, "T", 0).len(), accepted + 1);
+}
+
+#[test]
+fn a_failed_flush_is_final() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Faulty::default());
+    let config = StoreConfig { flush_disk_type: FlushDiskType::SyncFlush, ..config(folder.path()) };
+    let store = MessageStore::open_on(config.clone(), Arc::new(NoHooks), disk.clone()).unwrap();
+    let (sender, receiver) = mpsc::channel();
+    let put = || {
+        let end = store.put(&message("T", 0, b"x", b""))?.end();
+        let sender = sender.clone();
+        store.when_flushed(end, Duration::from_secs(20), Box::new(move |answer| sender.send(answer).unwrap()));
+        Ok::<_, PutError>(())
+    };
+    put().unwrap();
+    assert_eq!(receiver.recv().unwrap(), Ok(()));
+    wait_dispatched(&store);
+    disk.broken.store(true, Ordering::SeqCst);
+    put().unwrap();
+    assert_eq!(receiver.recv().unwrap(), Err(FlushError::FlushFailed));
+    // The disk works again, but nobody may believe it.
+    disk.broken.store(false, Ordering::SeqCst);
+    assert!(matches!(put(), Err(PutError::NotWritable(_))));
+    assert!(matches!(store.writable(), Writable::FlushFailed { reason } if reason.contains("injected")));
+    assert_eq!((store.max_offset("T", 0), bodies(&store, "T", 0).len()), (1, 1));
+    store.shutdown();
+    assert!(folder.path().join("abort").exists());
+    drop(store);
+    // What the disk really holds decides at the next start: the message was written, only its flush failed.
+    let store = open(&config);
+    assert_eq!(bodies(&store, "T", 0).len(), 2);
+}
