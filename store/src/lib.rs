@@ -19,6 +19,7 @@ mod folder;
 mod gate;
 pub mod hooks;
 mod housekeeping;
+pub mod index;
 pub mod message;
 mod open;
 mod put;
