@@ -157,10 +157,7 @@ body! {
 impl SubscriptionGroupConfig {
     /// A group with Java's defaults.
     pub fn new(group_name: impl Into<String>) -> Self {
-        Self {
-            group_name: group_name.into(),
-            ..Self::default()
-        }
+        Self { group_name: group_name.into(), ..Self::default() }
     }
 }
 
@@ -168,9 +165,7 @@ impl GroupRetryPolicy {
     /// Delay in ms before the next delivery of a message that was delivered again `reconsume_times` times.
     pub fn next_delay_ms(&self, reconsume_times: i32) -> i64 {
         match (self.kind, &self.exponential_retry_policy) {
-            (GroupRetryPolicyType::Exponential, Some(policy)) => {
-                policy.next_delay_ms(reconsume_times)
-            }
+            (GroupRetryPolicyType::Exponential, Some(policy)) => policy.next_delay_ms(reconsume_times),
             (GroupRetryPolicyType::Exponential, None) => {
                 CustomizedRetryPolicy::default().next_delay_ms(reconsume_times)
             }
@@ -185,9 +180,7 @@ impl GroupRetryPolicy {
 impl ExponentialRetryPolicy {
     /// `initial * multiplier ^ reconsume_times`, at most `max`; the exponent is kept within 0..=32.
     pub fn next_delay_ms(&self, reconsume_times: i32) -> i64 {
-        let factor = self
-            .multiplier
-            .saturating_pow(reconsume_times.clamp(0, 32).unsigned_abs());
+        let factor = self.multiplier.saturating_pow(reconsume_times.clamp(0, 32).unsigned_abs());
         self.initial.saturating_mul(factor).min(self.max)
     }
 }
@@ -195,14 +188,8 @@ impl ExponentialRetryPolicy {
 impl CustomizedRetryPolicy {
     /// The delay at index `reconsume_times + 2`, or the last; 0 if there are none.
     pub fn next_delay_ms(&self, reconsume_times: i32) -> i64 {
-        let index = usize::try_from(reconsume_times)
-            .unwrap_or(0)
-            .saturating_add(2);
-        self.next
-            .get(index)
-            .or(self.next.last())
-            .copied()
-            .unwrap_or(0)
+        let index = usize::try_from(reconsume_times).unwrap_or(0).saturating_add(2);
+        self.next.get(index).or(self.next.last()).copied().unwrap_or(0)
     }
 }
 
@@ -213,20 +200,8 @@ mod tests {
     #[test]
     fn default_delays_start_at_the_third_level() {
         let policy = GroupRetryPolicy::default();
-        let delays: Vec<i64> = [-1, 0, 1, 15, 16, i32::MAX]
-            .map(|times| policy.next_delay_ms(times))
-            .into();
-        assert_eq!(
-            delays,
-            [
-                10 * SECOND_MS,
-                10 * SECOND_MS,
-                30 * SECOND_MS,
-                2 * HOUR_MS,
-                2 * HOUR_MS,
-                2 * HOUR_MS
-            ]
-        );
+        let delays: Vec<i64> = [-1, 0, 1, 15, 16, i32::MAX].map(|times| policy.next_delay_ms(times)).into();
+        assert_eq!(delays, [10 * SECOND_MS, 10 * SECOND_MS, 30 * SECOND_MS, 2 * HOUR_MS, 2 * HOUR_MS, 2 * HOUR_MS]);
     }
 
     #[test]

@@ -125,18 +125,13 @@ mod tests {
         let consumer = &heartbeat.consumer_data_set[0];
         assert_eq!(consumer.message_model, Some(MessageModel::Clustering));
         assert_eq!(consumer.subscription_data_set[0].code_set, [65]);
-        assert_eq!(
-            consumer.subscription_data_set[0].sub_version,
-            1_795_219_588_153_000_000
-        );
+        assert_eq!(consumer.subscription_data_set[0].sub_version, 1_795_219_588_153_000_000);
         assert_eq!(heartbeat.heartbeat_fingerprint, 0);
     }
 
     #[test]
     fn an_unknown_constant_is_null() {
-        let consumer =
-            ConsumerData::decode(br#"{"groupName":"G","messageModel":"LATER","consumeType":1}"#)
-                .unwrap();
+        let consumer = ConsumerData::decode(br#"{"groupName":"G","messageModel":"LATER","consumeType":1}"#).unwrap();
         assert_eq!(consumer.message_model, None);
         assert_eq!(consumer.consume_type, Some(ConsumeType::ConsumePassively));
     }

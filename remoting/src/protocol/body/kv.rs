@@ -11,4 +11,11 @@ body! {
         /// The entries.
         "table" table: BTreeMap<String, String>,
     }
+
+    /// The file `kvConfig.json` of a name server.
+    #[derive(Eq)]
+    pub struct KVConfigSerializeWrapper {
+        /// Namespace to key to value.
+        "configTable" config_table: BTreeMap<String, BTreeMap<String, String>>,
+    }
 }

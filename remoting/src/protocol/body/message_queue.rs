@@ -22,11 +22,7 @@ object_key!(MessageQueue);
 impl MessageQueue {
     /// A queue of `topic` on `broker_name`.
     pub fn new(topic: impl Into<String>, broker_name: impl Into<String>, queue_id: i32) -> Self {
-        Self {
-            broker_name: broker_name.into(),
-            queue_id,
-            topic: topic.into(),
-        }
+        Self { broker_name: broker_name.into(), queue_id, topic: topic.into() }
     }
 
     fn order(&self) -> (&str, &str, i32) {

@@ -131,11 +131,7 @@ mod tests {
     #[test]
     fn queues_are_keys_as_objects() {
         let stats = ConsumeStats::decode(STATS.as_bytes()).unwrap();
-        assert!(
-            stats
-                .offset_table
-                .contains_key(&MessageQueue::new("T", "b", 0))
-        );
+        assert!(stats.offset_table.contains_key(&MessageQueue::new("T", "b", 0)));
         assert_eq!(stats.encode(), STATS.as_bytes());
     }
 

@@ -47,11 +47,7 @@ pub enum RegisterBodyError {
 impl RegisterBrokerBody {
     /// Decodes either form.
     pub fn decode_any(body: &[u8]) -> Result<Self, RegisterBodyError> {
-        if is_zlib(body) {
-            Self::decode_compressed(body)
-        } else {
-            Ok(Self::decode(body)?)
-        }
+        if is_zlib(body) { Self::decode_compressed(body) } else { Ok(Self::decode(body)?) }
     }
 
     /// Decodes the compressed form, with or without mappings.
@@ -65,18 +61,14 @@ impl RegisterBrokerBody {
             let line = String::from_utf8_lossy(&line);
             let topic = TopicConfig::decode_line(&line)
                 .ok_or_else(|| RegisterBodyError::Topic(line.chars().take(256).collect()))?;
-            wrapper
-                .topic_config_table
-                .insert(topic.topic_name.clone(), topic);
+            wrapper.topic_config_table.insert(topic.topic_name.clone(), topic);
         }
         // Java ignores a list it cannot read.
         register.filter_server_list = Body::decode(&input.block()?).unwrap_or_default();
         if let Some(count) = input.length_or_end()? {
             for _ in 0..count {
                 let info = TopicQueueMappingInfo::decode(&input.block()?)?;
-                wrapper
-                    .topic_queue_mapping_info_map
-                    .insert(info.topic.clone(), info);
+                wrapper.topic_queue_mapping_info_map.insert(info.topic.clone(), info);
             }
         }
         Ok(register)
@@ -104,9 +96,7 @@ impl RegisterBrokerBody {
 fn is_zlib(body: &[u8]) -> bool {
     match body {
         [first, second, ..] => {
-            first & 0x0f == 8
-                && first >> 4 <= 7
-                && u16::from_be_bytes([*first, *second]).is_multiple_of(31)
+            first & 0x0f == 8 && first >> 4 <= 7 && u16::from_be_bytes([*first, *second]).is_multiple_of(31)
         }
         _ => false,
     }
@@ -127,8 +117,7 @@ struct Input<R>(io::Take<R>);
 
 impl<R: Read> Input<R> {
     fn length(&mut self) -> io::Result<u64> {
-        self.length_or_end()?
-            .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
+        self.length_or_end()?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
     }
 
     /// A length or count, or `None` if the stream has ended.
@@ -167,18 +156,11 @@ mod tests {
         let wrapper = &mut register.topic_config_serialize_wrapper;
         for name in ["A", "B"] {
             let mut topic = TopicConfig::new(name);
-            topic
-                .attributes
-                .insert("message.type".into(), "NORMAL".into());
+            topic.attributes.insert("message.type".into(), "NORMAL".into());
             wrapper.topic_config_table.insert(name.into(), topic);
         }
-        let info = TopicQueueMappingInfo {
-            topic: "A".into(),
-            ..TopicQueueMappingInfo::default()
-        };
-        wrapper
-            .topic_queue_mapping_info_map
-            .insert("A".into(), info);
+        let info = TopicQueueMappingInfo { topic: "A".into(), ..TopicQueueMappingInfo::default() };
+        wrapper.topic_queue_mapping_info_map.insert("A".into(), info);
         // The compressed form does not carry the version of the mapping.
         wrapper.mapping_data_version = wrapper.data_version.clone();
         register
@@ -187,10 +169,7 @@ mod tests {
     #[test]
     fn both_forms_are_told_apart() {
         let register = sample();
-        assert_eq!(
-            RegisterBrokerBody::decode_any(&register.encode()).unwrap(),
-            register
-        );
+        assert_eq!(RegisterBrokerBody::decode_any(&register.encode()).unwrap(), register);
         let compressed = register.encode_compressed().unwrap();
         let mut decoded = RegisterBrokerBody::decode_any(&compressed).unwrap();
         decoded.topic_config_serialize_wrapper.mapping_data_version =
@@ -204,14 +183,7 @@ mod tests {
         for length in 0..compressed.len() {
             if let Ok(register) = RegisterBrokerBody::decode_any(&compressed[..length]) {
                 // Only the checksum and the end marker were cut off.
-                assert_eq!(
-                    register
-                        .topic_config_serialize_wrapper
-                        .topic_config_table
-                        .len(),
-                    2,
-                    "{length} bytes"
-                );
+                assert_eq!(register.topic_config_serialize_wrapper.topic_config_table.len(), 2, "{length} bytes");
             }
         }
     }
@@ -221,9 +193,6 @@ mod tests {
         let mut out = ZlibEncoder::new(Vec::new(), Compression::best());
         out.write_all(&i32::MAX.to_be_bytes()).unwrap();
         let body = out.finish().unwrap();
-        assert!(matches!(
-            RegisterBrokerBody::decode_any(&body),
-            Err(RegisterBodyError::Stream(_))
-        ));
+        assert!(matches!(RegisterBrokerBody::decode_any(&body), Err(RegisterBodyError::Stream(_))));
     }
 }

@@ -190,19 +190,14 @@ body! {
 
 /// Milliseconds since 1970; 0 for a clock before that.
 pub(super) fn now_ms() -> i64 {
-    let elapsed = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl TopicConfig {
     /// A topic with Java's defaults: 16 queues, readable and writable.
     pub fn new(topic_name: impl Into<String>) -> Self {
-        Self {
-            topic_name: topic_name.into(),
-            ..Self::default()
-        }
+        Self { topic_name: topic_name.into(), ..Self::default() }
     }
 
     /// The line of the compressed registration: `name read write perm filterType attributes`.
@@ -228,10 +223,7 @@ impl TopicConfig {
             write_queue_nums: parts.next()?.parse().ok()?,
             perm: parts.next()?.parse().ok()?,
             topic_filter_type: TopicFilterType::parse(parts.next()?)?,
-            attributes: parts
-                .next()
-                .and_then(|json| BTreeMap::decode(json.as_bytes()).ok())
-                .unwrap_or_default(),
+            attributes: parts.next().and_then(|json| BTreeMap::decode(json.as_bytes()).ok()).unwrap_or_default(),
             ..Self::default()
         })
     }
@@ -256,10 +248,7 @@ impl TopicConfigAndQueueMapping {
 
 impl From<TopicConfigAndMappingSerializeWrapper> for TopicConfigSerializeWrapper {
     fn from(wrapper: TopicConfigAndMappingSerializeWrapper) -> Self {
-        Self {
-            data_version: wrapper.data_version,
-            topic_config_table: wrapper.topic_config_table,
-        }
+        Self { data_version: wrapper.data_version, topic_config_table: wrapper.topic_config_table }
     }
 }
 

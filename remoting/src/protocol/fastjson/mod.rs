@@ -56,10 +56,7 @@ pub trait Body: FromJson + ToJson {
         let mut reader = Reader::new(input);
         let value = Self::from_json(&mut reader)?;
         reader.end()?;
-        value.ok_or(JsonError {
-            at: 0,
-            kind: JsonErrorKind::Null,
-        })
+        value.ok_or(JsonError { at: 0, kind: JsonErrorKind::Null })
     }
 
     /// Compact form with unquoted integer keys: what Java sends for nearly every code.

@@ -73,17 +73,8 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader at the start of `input`; a byte order mark is skipped.
     pub fn new(input: &'a [u8]) -> Self {
-        let at = if input.starts_with(b"\xef\xbb\xbf") {
-            3
-        } else {
-            0
-        };
-        Self {
-            input,
-            at,
-            depth: 0,
-            ref_bytes_left: REF_SCAN_BYTES_MAX,
-        }
+        let at = if input.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        Self { input, at, depth: 0, ref_bytes_left: REF_SCAN_BYTES_MAX }
     }
 
     /// An error at the present position.
@@ -102,17 +93,11 @@ impl<'a> Reader<'a> {
 
     /// Reads an object. `entry` is called at each key and must consume key, colon and value.
     /// Returns false for null (also an empty string, which fastjson takes for null).
-    pub fn object(
-        &mut self,
-        mut entry: impl FnMut(&mut Self) -> Result<(), JsonError>,
-    ) -> Result<bool, JsonError> {
+    pub fn object(&mut self, mut entry: impl FnMut(&mut Self) -> Result<(), JsonError>) -> Result<bool, JsonError> {
         self.entries(&mut entry)
     }
 
-    fn entries(
-        &mut self,
-        entry: &mut dyn FnMut(&mut Self) -> Result<(), JsonError>,
-    ) -> Result<bool, JsonError> {
+    fn entries(&mut self, entry: &mut dyn FnMut(&mut Self) -> Result<(), JsonError>) -> Result<bool, JsonError> {
         if self.peek()? != b'{' {
             return self.null_or("an object");
         }
@@ -148,17 +133,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads an array. `item` is called at each item and must consume it. Returns false for null.
-    pub fn array(
-        &mut self,
-        mut item: impl FnMut(&mut Self) -> Result<(), JsonError>,
-    ) -> Result<bool, JsonError> {
+    pub fn array(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), JsonError>) -> Result<bool, JsonError> {
         self.items(&mut item)
     }
 
-    fn items(
-        &mut self,
-        item: &mut dyn FnMut(&mut Self) -> Result<(), JsonError>,
-    ) -> Result<bool, JsonError> {
+    fn items(&mut self, item: &mut dyn FnMut(&mut Self) -> Result<(), JsonError>) -> Result<bool, JsonError> {
         if let Some(present) = self.referenced(|reader| reader.items(item))? {
             return Ok(present);
         }
@@ -273,9 +252,7 @@ impl<'a> Reader<'a> {
             }
         };
         self.skip()?;
-        Ok(Some(
-            String::from_utf8_lossy(&self.input[start..self.at]).into_owned(),
-        ))
+        Ok(Some(String::from_utf8_lossy(&self.input[start..self.at]).into_owned()))
     }
 
     /// Reads an integer; strings and booleans are converted, a fraction is cut off.
@@ -311,10 +288,7 @@ impl<'a> Reader<'a> {
             Scalar::Text(text) if text.is_empty() || text == "null" => return Ok(None),
             Scalar::Text(text) => text,
         };
-        let value = text.trim().parse().map_err(|_| JsonError {
-            at: start,
-            kind: JsonErrorKind::Number,
-        })?;
+        let value = text.trim().parse().map_err(|_| JsonError { at: start, kind: JsonErrorKind::Number })?;
         Ok(Some(value))
     }
 
@@ -325,9 +299,7 @@ impl<'a> Reader<'a> {
             Scalar::Bool(value) => Some(value),
             Scalar::Number(text) => Some(text.parse() != Ok(0.0)),
             Scalar::Text(text) if text.is_empty() || text == "null" => None,
-            Scalar::Text(text) => {
-                Some(text.eq_ignore_ascii_case("true") || matches!(&*text, "1" | "Y" | "T"))
-            }
+            Scalar::Text(text) => Some(text.eq_ignore_ascii_case("true") || matches!(&*text, "1" | "Y" | "T")),
         })
     }
 
@@ -389,10 +361,7 @@ impl<'a> Reader<'a> {
         };
         match std::str::from_utf8(word) {
             Ok(text) if text.parse::<f64>().is_ok_and(f64::is_finite) => Ok(text),
-            _ => Err(JsonError {
-                at: start,
-                kind: JsonErrorKind::Number,
-            }),
+            _ => Err(JsonError { at: start, kind: JsonErrorKind::Number }),
         }
     }
 
@@ -401,12 +370,7 @@ impl<'a> Reader<'a> {
         let rest = &self.input[self.at..];
         let length = rest
             .iter()
-            .position(|byte| {
-                matches!(
-                    byte,
-                    0..=0x20 | b',' | b':' | b'{' | b'}' | b'[' | b']' | b'"' | b'\'' | b'/'
-                )
-            })
+            .position(|byte| matches!(byte, 0..=0x20 | b',' | b':' | b'{' | b'}' | b'[' | b']' | b'"' | b'\'' | b'/'))
             .unwrap_or(rest.len());
         self.at += length;
         &rest[..length]
@@ -485,19 +449,15 @@ impl<'a> Reader<'a> {
         let mut value = 0;
         for _ in 0..digits {
             let byte = self.next_byte()?;
-            let digit = char::from(byte)
-                .to_digit(16)
-                .ok_or(self.error(JsonErrorKind::Expected("a hexadecimal digit")))?;
+            let digit =
+                char::from(byte).to_digit(16).ok_or(self.error(JsonErrorKind::Expected("a hexadecimal digit")))?;
             value = value * 16 + digit;
         }
         Ok(value)
     }
 
     fn next_byte(&mut self) -> Result<u8, JsonError> {
-        let byte = *self
-            .input
-            .get(self.at)
-            .ok_or(self.error(JsonErrorKind::End))?;
+        let byte = *self.input.get(self.at).ok_or(self.error(JsonErrorKind::End))?;
         self.at += 1;
         Ok(byte)
     }
@@ -505,10 +465,7 @@ impl<'a> Reader<'a> {
     /// The next byte that is neither blank nor part of a comment.
     fn peek(&mut self) -> Result<u8, JsonError> {
         self.blank()?;
-        self.input
-            .get(self.at)
-            .copied()
-            .ok_or(self.error(JsonErrorKind::End))
+        self.input.get(self.at).copied().ok_or(self.error(JsonErrorKind::End))
     }
 
     /// Passes over whitespace and comments.
@@ -518,16 +475,11 @@ impl<'a> Reader<'a> {
             match rest {
                 [b' ' | b'\t' | b'\n' | b'\r' | 0x08 | 0x0c, ..] => self.at += 1,
                 [b'/', b'/', ..] => {
-                    self.at += rest
-                        .iter()
-                        .position(|&byte| byte == b'\n')
-                        .unwrap_or(rest.len());
+                    self.at += rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len());
                 }
                 [b'/', b'*', inside @ ..] => {
-                    let length = inside
-                        .windows(2)
-                        .position(|pair| pair == b"*/")
-                        .ok_or(self.error(JsonErrorKind::End))?;
+                    let length =
+                        inside.windows(2).position(|pair| pair == b"*/").ok_or(self.error(JsonErrorKind::End))?;
                     self.at += length + 4;
                 }
                 _ => return Ok(()),
@@ -556,10 +508,7 @@ impl<'a> Reader<'a> {
     /// Moves to the value that `path` names (`$.a.b[0]`), by scanning from the front.
     fn seek(&mut self, path: &str) -> Result<(), JsonError> {
         let unresolved = self.error(JsonErrorKind::Reference);
-        self.ref_bytes_left = self
-            .ref_bytes_left
-            .checked_sub(self.input.len())
-            .ok_or(unresolved.clone())?;
+        self.ref_bytes_left = self.ref_bytes_left.checked_sub(self.input.len()).ok_or(unresolved.clone())?;
         let rest = path.strip_prefix('$').ok_or(unresolved.clone())?;
         let depth = self.depth;
         self.at = 0;
@@ -668,26 +617,16 @@ mod tests {
     fn integer_keys_are_read_with_and_without_quotes() {
         let expected = BTreeMap::from([(0i64, "x".to_owned()), (7, "y".to_owned())]);
         for text in [r#"{0:"x",7:"y"}"#, r#"{"0":"x", '7':"y"}"#] {
-            assert_eq!(
-                BTreeMap::<i64, String>::decode(text.as_bytes()).unwrap(),
-                expected
-            );
+            assert_eq!(BTreeMap::<i64, String>::decode(text.as_bytes()).unwrap(), expected);
         }
     }
 
     #[test]
     fn strings_take_the_text_of_other_values() {
         type Texts = BTreeMap<String, String>;
-        let texts =
-            Texts::decode(br#"{"a":1,"b":true,"c":{"d": [1]},"e":null,"f":"\ud83d\ude00\ud83d!"}"#)
-                .unwrap();
+        let texts = Texts::decode(br#"{"a":1,"b":true,"c":{"d": [1]},"e":null,"f":"\ud83d\ude00\ud83d!"}"#).unwrap();
         let entry = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let expected = [
-            entry("a", "1"),
-            entry("b", "true"),
-            entry("c", r#"{"d": [1]}"#),
-            entry("f", "😀\u{fffd}!"),
-        ];
+        let expected = [entry("a", "1"), entry("b", "true"), entry("c", r#"{"d": [1]}"#), entry("f", "😀\u{fffd}!")];
         assert_eq!(texts, Texts::from(expected));
     }
 
@@ -703,17 +642,11 @@ mod tests {
 
     #[test]
     fn a_reference_to_itself_is_an_error() {
-        for text in [
-            r#"{"a":{"$ref":"$"}}"#,
-            r#"{"a":{"$ref":"$.a"}}"#,
-            r#"{"a":{"$ref":"$.b"}}"#,
-            r#"{"a":{"$ref":".."}}"#,
-        ] {
+        for text in
+            [r#"{"a":{"$ref":"$"}}"#, r#"{"a":{"$ref":"$.a"}}"#, r#"{"a":{"$ref":"$.b"}}"#, r#"{"a":{"$ref":".."}}"#]
+        {
             let error = Value::decode(text.as_bytes()).unwrap_err();
-            assert!(
-                matches!(error.kind, JsonErrorKind::Depth | JsonErrorKind::Reference),
-                "{text}: {error}"
-            );
+            assert!(matches!(error.kind, JsonErrorKind::Depth | JsonErrorKind::Reference), "{text}: {error}");
         }
     }
 
@@ -726,20 +659,14 @@ mod tests {
             text += &format!(r#","a{level}":[{{"$ref":"$.a{below}"}},{{"$ref":"$.a{below}"}}]"#);
         }
         text.push('}');
-        assert_eq!(
-            Value::decode(text.as_bytes()).unwrap_err().kind,
-            JsonErrorKind::Reference
-        );
+        assert_eq!(Value::decode(text.as_bytes()).unwrap_err().kind, JsonErrorKind::Reference);
     }
 
     #[test]
     fn nesting_is_bounded() {
         for open in ["[", "{\"a\":", "{a:[", "{{\"a\":1}:"] {
             let bomb = open.repeat(100_000);
-            assert_eq!(
-                Value::decode(bomb.as_bytes()).unwrap_err().kind,
-                JsonErrorKind::Depth
-            );
+            assert_eq!(Value::decode(bomb.as_bytes()).unwrap_err().kind, JsonErrorKind::Depth);
         }
         let deepest = "[".repeat(DEPTH_MAX) + &"]".repeat(DEPTH_MAX);
         assert!(Value::decode(deepest.as_bytes()).is_ok());
@@ -760,9 +687,6 @@ mod tests {
             let error = Table::decode(text.as_bytes()).unwrap_err();
             assert_eq!(error.at, at, "{text}: {error}");
         }
-        assert_eq!(
-            Table::decode(b"null").unwrap_err().kind,
-            JsonErrorKind::Null
-        );
+        assert_eq!(Table::decode(b"null").unwrap_err().kind, JsonErrorKind::Null);
     }
 }

@@ -53,10 +53,7 @@ impl FromJson for Value {
             }
             first => match reader.text()? {
                 None => return Ok(None),
-                Some(text) => Value::Scalar {
-                    text,
-                    quoted: matches!(first, b'"' | b'\''),
-                },
+                Some(text) => Value::Scalar { text, quoted: matches!(first, b'"' | b'\'') },
             },
         };
         Ok(Some(value))
@@ -69,17 +66,10 @@ impl ToJson for Value {
         match self {
             Value::Null => writer.raw("null"),
             Value::Scalar { text, quoted: true } => writer.string(text),
-            Value::Scalar {
-                text,
-                quoted: false,
-            } => writer.raw(text),
+            Value::Scalar { text, quoted: false } => writer.raw(text),
             Value::Array(items) => items.to_json(writer),
             Value::Object(entries) => {
-                writer.map(|map| {
-                    entries
-                        .iter()
-                        .for_each(|(key, value)| map.entry(key, value))
-                });
+                writer.map(|map| entries.iter().for_each(|(key, value)| map.entry(key, value)));
             }
         }
     }
@@ -93,11 +83,7 @@ impl Value {
     /// The member `key` of an object.
     pub fn get(&self, key: &str) -> Option<&Value> {
         match self {
-            Value::Object(entries) => entries
-                .iter()
-                .rev()
-                .find(|(name, _)| name == key)
-                .map(|(_, value)| value),
+            Value::Object(entries) => entries.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value),
             _ => None,
         }
     }

@@ -13,20 +13,11 @@ pub struct Style {
 
 impl Style {
     /// No whitespace, integer keys without quotes.
-    pub const COMPACT: Self = Self {
-        pretty: false,
-        quote_keys: false,
-    };
+    pub const COMPACT: Self = Self { pretty: false, quote_keys: false };
     /// No whitespace, integer keys in quotes.
-    pub const QUOTED_KEYS: Self = Self {
-        pretty: false,
-        quote_keys: true,
-    };
+    pub const QUOTED_KEYS: Self = Self { pretty: false, quote_keys: true };
     /// Indented, integer keys without quotes.
-    pub const PRETTY: Self = Self {
-        pretty: true,
-        quote_keys: false,
-    };
+    pub const PRETTY: Self = Self { pretty: true, quote_keys: false };
 }
 
 /// Appends JSON text to a buffer.
@@ -41,12 +32,7 @@ pub struct Writer {
 impl Writer {
     /// The text of `value`.
     pub fn write<T: ToJson + ?Sized>(value: &T, style: Style) -> Vec<u8> {
-        let mut writer = Self {
-            out: Vec::with_capacity(256),
-            style,
-            depth: 0,
-            in_field: false,
-        };
+        let mut writer = Self { out: Vec::with_capacity(256), style, depth: 0, in_field: false };
         value.to_json(&mut writer);
         writer.out
     }
@@ -144,20 +130,14 @@ impl Writer {
     /// Writes a bean: `fields` names each field in Java's order.
     pub fn bean(&mut self, fields: impl FnOnce(&mut BeanWriter<'_>)) {
         self.open(b'{');
-        fields(&mut BeanWriter {
-            writer: self,
-            first: true,
-        });
+        fields(&mut BeanWriter { writer: self, first: true });
         self.close(b'}');
     }
 
     /// Writes a map: `entries` gives each entry.
     pub fn map(&mut self, entries: impl FnOnce(&mut MapWriter<'_>)) {
         self.in_field = false;
-        let mut map = MapWriter {
-            writer: self,
-            empty: true,
-        };
+        let mut map = MapWriter { writer: self, empty: true };
         entries(&mut map);
         let empty = map.empty;
         if empty {
@@ -170,10 +150,7 @@ impl Writer {
     /// Writes a list or a set: `items` gives each item.
     pub fn array(&mut self, items: impl FnOnce(&mut ArrayWriter<'_>)) {
         let in_field = std::mem::take(&mut self.in_field);
-        let mut array = ArrayWriter {
-            writer: self,
-            empty: true,
-        };
+        let mut array = ArrayWriter { writer: self, empty: true };
         items(&mut array);
         let empty = array.empty;
         if empty && in_field {
@@ -316,10 +293,7 @@ mod tests {
 
     #[test]
     fn strings_escape_as_in_java() {
-        let text: String = (0u8..0x20)
-            .map(char::from)
-            .chain("\"\\/'<\u{7f}\u{2028}中😀".chars())
-            .collect();
+        let text: String = (0u8..0x20).map(char::from).chain("\"\\/'<\u{7f}\u{2028}中😀".chars()).collect();
         let written = String::from_utf8(Writer::write(&text, Style::COMPACT)).unwrap();
         assert_eq!(
             written,
@@ -334,10 +308,7 @@ mod tests {
     #[test]
     fn integers_print_at_their_limits() {
         for value in [0, 7, -7, i64::MAX, i64::MIN] {
-            assert_eq!(
-                Writer::write(&value, Style::COMPACT),
-                value.to_string().into_bytes()
-            );
+            assert_eq!(Writer::write(&value, Style::COMPACT), value.to_string().into_bytes());
         }
     }
 }
