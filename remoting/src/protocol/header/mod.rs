@@ -1,6 +1,26 @@
 //! Custom headers: the typed view of a command's [`ExtFields`].
 //!
 //! A header is declared once with [`header!`](crate::header), one file a family. Field names on the wire are Java's.
+//!
+//! A field that Java marks as not null is required here (Java's handler fails without it), one of a primitive type
+//! is 0 or false when absent, any other is an `Option`. The fields that most headers of Java inherit are in
+//! [`rpc::RpcFields`], decoded apart by who needs them.
+
+pub mod admin;
+pub mod auth;
+pub mod client;
+pub mod controller;
+pub mod group;
+pub mod ha;
+pub mod lite;
+pub mod offset;
+pub mod pop;
+pub mod pull;
+pub mod route;
+pub mod rpc;
+pub mod send;
+pub mod topic;
+pub mod transaction;
 
 use thiserror::Error;
 
