@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod connection;
+pub mod message;
 mod outgoing;
 pub mod protocol;
 mod proxy_protocol;

@@ -32,9 +32,8 @@ fn writes_java_s_json_header() {
 
 #[test]
 fn writes_java_s_binary_header() {
-    let mut response = RemotingCommand::response(ResponseCode::SystemError)
-        .with_remark("bad \"x\" \n中")
-        .with_field("k", "v");
+    let mut response =
+        RemotingCommand::response(ResponseCode::SystemError).with_remark("bad \"x\" \n中").with_field("k", "v");
     response.opaque = 7;
     response.serialize_type = SerializeType::RocketMq;
     let expected = "0000002d01000029000100020100000007000000010000000c62616420227822200ae4b8ad0000000800016b0000000176";
