@@ -4,6 +4,7 @@
 //! handler, such as [`handler::send`].
 
 pub mod assignment;
+pub mod clients;
 pub mod config;
 pub mod consumers;
 pub mod context;

@@ -1,0 +1,147 @@
+//! Builds subscriptions from expressions, and corrects those that clients send.
+
+use hypergol_remoting::protocol::body::heartbeat::{EXPRESSION_TAG, SUB_ALL, SubscriptionData};
+use hypergol_store::record::java_hash;
+use thiserror::Error;
+
+/// Why an expression is no subscription; answered with code 23.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum SubscriptionError {
+    /// Nothing but separators.
+    #[error("subString split error")]
+    NoTags,
+    /// A type other than tags needs an expression.
+    #[error("Expression can't be null! {0}")]
+    NoExpression(String),
+}
+
+/// The subscription to `topic` by an expression of a type (`TAG` where absent), as Java's `FilterAPI.build`.
+pub fn build(
+    topic: &str,
+    expression: Option<&str>,
+    expression_type: Option<&str>,
+) -> Result<SubscriptionData, SubscriptionError> {
+    let expression = expression.unwrap_or_default();
+    let mut subscription = SubscriptionData { topic: topic.to_owned(), ..SubscriptionData::default() };
+    if let Some(other) = expression_type.filter(|kind| *kind != EXPRESSION_TAG) {
+        if expression.is_empty() {
+            return Err(SubscriptionError::NoExpression(other.to_owned()));
+        }
+        subscription.expression_type = Some(other.to_owned());
+        subscription.sub_string = Some(expression.to_owned());
+        return Ok(subscription);
+    }
+    if expression.is_empty() || expression == SUB_ALL {
+        subscription.sub_string = Some(SUB_ALL.to_owned());
+        return Ok(subscription);
+    }
+    if expression.split("||").all(str::is_empty) {
+        return Err(SubscriptionError::NoTags);
+    }
+    set_tags(&mut subscription, expression);
+    subscription.sub_string = Some(expression.to_owned());
+    Ok(subscription)
+}
+
+/// Computes tags and their hashes of a client's subscription anew: the Go client hashes UTF-8 bytes where brokers
+/// compare Java's hash. What has no expression stays as it came.
+pub fn corrected(mut subscription: SubscriptionData) -> SubscriptionData {
+    if !subscription.is_tag_type() {
+        return subscription;
+    }
+    match subscription.sub_string.take() {
+        Some(expression) if expression == SUB_ALL => {
+            subscription.tags_set.clear();
+            subscription.code_set.clear();
+            subscription.sub_string = Some(expression);
+        }
+        Some(expression) if !expression.is_empty() => {
+            set_tags(&mut subscription, &expression);
+            subscription.sub_string = Some(expression);
+        }
+        other => subscription.sub_string = other,
+    }
+    subscription
+}
+
+fn set_tags(subscription: &mut SubscriptionData, expression: &str) {
+    subscription.tags_set.clear();
+    subscription.code_set.clear();
+    for tag in expression.split("||").map(java_trim).filter(|tag| !tag.is_empty()) {
+        if !subscription.tags_set.iter().any(|known| known == tag) {
+            subscription.tags_set.push(tag.to_owned());
+        }
+        let code = java_hash(tag);
+        if !subscription.code_set.contains(&code) {
+            subscription.code_set.push(code);
+        }
+    }
+}
+
+/// Java's `String.trim`: everything up to the space counts as blank, nothing above does.
+fn java_trim(text: &str) -> &str {
+    text.trim_matches(|c: char| c <= ' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_split_trimmed_and_hashed_as_java_does() {
+        let built = build("T", Some("A || TM2||  ||A"), None).unwrap();
+        assert_eq!(built.tags_set, ["A", "TM2"]);
+        assert_eq!(built.code_set, [65, 83_161]);
+        assert_eq!(built.sub_string.as_deref(), Some("A || TM2||  ||A"));
+        assert_eq!(built.expression_type.as_deref(), Some("TAG"));
+    }
+
+    #[test]
+    fn nothing_or_a_star_is_everything() {
+        for all in [None, Some(""), Some("*")] {
+            let built = build("T", all, Some("TAG")).unwrap();
+            assert_eq!(built.sub_string.as_deref(), Some("*"));
+            assert!(built.tags_set.is_empty() && built.code_set.is_empty());
+        }
+    }
+
+    #[test]
+    fn expressions_without_content_are_refused() {
+        assert_eq!(build("T", Some("||"), None), Err(SubscriptionError::NoTags));
+        assert_eq!(build("T", Some("||||"), None), Err(SubscriptionError::NoTags));
+        assert!(build("T", Some(" ||"), None).unwrap().tags_set.is_empty(), "Java lets this pass");
+        assert_eq!(build("T", None, Some("SQL92")), Err(SubscriptionError::NoExpression("SQL92".into())));
+    }
+
+    #[test]
+    fn other_types_keep_their_expression() {
+        let built = build("T", Some("a > 1"), Some("SQL92")).unwrap();
+        assert_eq!(built.sub_string.as_deref(), Some("a > 1"));
+        assert_eq!(built.expression_type.as_deref(), Some("SQL92"));
+        assert!(built.code_set.is_empty());
+    }
+
+    #[test]
+    fn codes_of_other_hashes_are_replaced() {
+        let sent = SubscriptionData {
+            topic: "T".into(),
+            sub_string: Some("中".into()),
+            code_set: vec![-12345],
+            ..SubscriptionData::default()
+        };
+        assert_eq!(corrected(sent).code_set, [20_013]);
+    }
+
+    #[test]
+    fn what_has_no_tags_expression_is_left_alone() {
+        let sent = SubscriptionData { sub_string: None, code_set: vec![7], ..SubscriptionData::default() };
+        assert_eq!(corrected(sent.clone()), sent);
+        let sql = SubscriptionData {
+            expression_type: Some("SQL92".into()),
+            sub_string: Some("a is null".into()),
+            code_set: vec![7],
+            ..SubscriptionData::default()
+        };
+        assert_eq!(corrected(sql.clone()), sql);
+    }
+}
