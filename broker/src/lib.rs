@@ -18,6 +18,7 @@ pub mod namesrv_client;
 pub mod offsets;
 pub mod persist;
 pub mod producers;
+pub mod properties;
 pub mod queue_locks;
 pub mod retry;
 pub mod runtime_info;

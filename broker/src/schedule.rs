@@ -1,1 +1,0 @@
-//! Delivers delayed messages when they are due.
