@@ -12,8 +12,9 @@ use crate::commitlog::CommitLog;
 use crate::consume_queue::{PlacedEntry, QueueTable};
 use crate::error::StoreError;
 use crate::hooks::{Arrival, StoreHooks};
+use crate::index::{IndexKeys, IndexService};
 use crate::read::QueueEntry;
-use crate::record::{self, Record, RecordError};
+use crate::record::{self, FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_ROLLBACK, Record, RecordError};
 use crate::watermark::Watermark;
 
 /// Bytes of the log dispatched in one batch at most (a longer record makes a batch of its own).
@@ -30,6 +31,7 @@ pub const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
 /// See the module text.
 pub struct Dispatcher {
     queues: Arc<QueueTable>,
+    index: Option<Arc<IndexService>>,
     hooks: Arc<dyn StoreHooks>,
     /// Everything below is in the queues and the index.
     dispatched: Watermark,
@@ -52,6 +54,7 @@ pub struct DispatchPoint {
 struct Batch<'a> {
     groups: Vec<Group<'a>>,
     by_queue: HashMap<(&'a str, i32), usize>,
+    indexed: Vec<(i64, i64, Keys<'a>)>,
     arrivals: Vec<Arrival<'a>>,
     last: DispatchPoint,
 }
@@ -65,6 +68,8 @@ struct Group<'a> {
 #[derive(Clone, Copy, Default)]
 struct Keys<'a> {
     topic: &'a str,
+    uniq_key: Option<&'a str>,
+    keys: Option<&'a str>,
     tags: Option<&'a str>,
 }
 
@@ -88,9 +93,15 @@ impl<'a> Batch<'a> {
 
 impl Dispatcher {
     /// Everything below `from` is dispatched already.
-    pub fn new(queues: Arc<QueueTable>, hooks: Arc<dyn StoreHooks>, from: i64) -> Self {
+    pub fn new(
+        queues: Arc<QueueTable>,
+        index: Option<Arc<IndexService>>,
+        hooks: Arc<dyn StoreHooks>,
+        from: i64,
+    ) -> Self {
         Dispatcher {
             queues,
+            index,
             hooks,
             dispatched: Watermark::new(from),
             last_physical_offset: AtomicI64::new(0),
@@ -144,6 +155,8 @@ impl Dispatcher {
         for (name, value) in record::properties(record.properties()) {
             let slot = match name {
                 b"TAGS" => &mut keys.tags,
+                b"KEYS" => &mut keys.keys,
+                b"UNIQ_KEY" => &mut keys.uniq_key,
                 b"DELAY" => &mut delay,
                 _ => continue,
             };
@@ -177,11 +190,27 @@ impl Dispatcher {
                 });
             }
         }
+        let rolled_back = record.sys_flag() & FLAG_TRANSACTION_MASK == FLAG_TRANSACTION_ROLLBACK;
+        if self.index.is_some() && !rolled_back {
+            batch.indexed.push((physical_offset, store_timestamp, keys));
+        }
     }
 
     fn apply(&self, batch: &Batch<'_>, notify: bool) -> Result<(), StoreError> {
         for group in &batch.groups {
             self.queues.get_or_create(group.topic, group.queue_id)?.append_batch(&group.entries)?;
+        }
+        if let Some(index) = &self.index {
+            for &(physical_offset, store_timestamp, keys) in &batch.indexed {
+                index.put(&IndexKeys {
+                    topic: keys.topic,
+                    uniq_key: keys.uniq_key,
+                    keys: keys.keys,
+                    tags: keys.tags,
+                    physical_offset,
+                    store_timestamp,
+                })?;
+            }
         }
         self.last_store_timestamp.store(batch.last.store_timestamp, Ordering::Release);
         self.last_physical_offset.store(batch.last.physical_offset, Ordering::Release);

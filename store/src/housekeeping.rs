@@ -20,6 +20,11 @@ impl Core {
 
     fn clean_queues(&self) {
         let min = self.log.min_offset();
+        if let Some(index) = &self.index
+            && let Err(error) = index.delete_expired(min)
+        {
+            tracing::error!(%error, "index cannot be cleaned");
+        }
         for queue in self.queues.all() {
             if let Err(error) = queue.delete_expired_files(min) {
                 tracing::error!(topic = queue.topic(), queue_id = queue.queue_id(), %error, "queue cannot be cleaned");

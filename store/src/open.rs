@@ -19,6 +19,7 @@ use crate::error::{FlushError, StoreError};
 use crate::folder::{AbortMark, FolderLock};
 use crate::gate::WriteGate;
 use crate::hooks::StoreHooks;
+use crate::index::{IndexConfig, IndexService};
 use crate::segment::allocate::{Disk, OsDisk};
 use crate::stats::StoreStats;
 use crate::{FlushCallback, MessageStore};
@@ -35,6 +36,7 @@ pub(crate) struct Core {
     pub(crate) config: ArcSwap<StoreConfig>,
     pub(crate) log: CommitLog,
     pub(crate) queues: Arc<QueueTable>,
+    pub(crate) index: Option<Arc<IndexService>>,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) gate: Arc<WriteGate>,
@@ -96,6 +98,11 @@ impl Core {
             self.checkpoint.set_logics_physical_offset(outcome.durable_physical);
             self.checkpoint.set_logics_msg_timestamp(point.store_timestamp);
         }
+        match self.index.as_ref().map(|index| index.flush()) {
+            Some(Ok(Some(timestamp))) => self.checkpoint.set_index_msg_timestamp(timestamp),
+            Some(Err(error)) => tracing::error!(%error, "index cannot be flushed"),
+            Some(Ok(None)) | None => {}
+        }
         if self.log.flushed().get() == self.log.max_offset() {
             self.checkpoint.set_physic_msg_timestamp(self.log.last_store_timestamp());
         }
@@ -129,47 +136,50 @@ fn memory_bytes() -> u64 {
     limit.unwrap_or(machine).min(machine)
 }
 
-/// Where recovery starts to read the log: the index of a file.
+/// Where recovery starts to read the log: the index of a file. Queues and index hold every record before it.
 fn first_file(
     found: &Found,
     normal: bool,
     queues: &QueueTable,
+    index: Option<&IndexService>,
     checkpoint: &Checkpoint,
     config: &StoreConfig,
 ) -> usize {
-    let covered = if normal { queues.max_physical() } else { checkpoint.logics_physical_offset() };
+    let mut covered = if normal { queues.max_physical() } else { checkpoint.logics_physical_offset() };
+    // Stores written before RocketMQ 5.4 have no offset in their checkpoint, only a time.
+    let by_time = !normal && covered <= 0;
     let mut timestamp = checkpoint.logics_msg_timestamp();
-    if config.message_index_enable && config.message_index_safe {
-        timestamp = timestamp.min(checkpoint.index_msg_timestamp());
+    if let Some(index) = index {
+        covered = covered.min(index.end_physical());
+        if config.message_index_safe {
+            timestamp = timestamp.min(checkpoint.index_msg_timestamp());
+        }
     }
     let last = found.segments().len().saturating_sub(1);
-    let index = (0..=last).rev().find(|&index| {
-        let Some(record) = found.first_record(index) else {
-            return false;
-        };
-        if normal || covered > 0 { record.physical_offset() <= covered } else { record.store_timestamp() <= timestamp }
+    let file = (0..=last).rev().find(|&file| {
+        let Some(record) = found.first_record(file) else { return false };
+        if by_time { record.store_timestamp() <= timestamp } else { record.physical_offset() <= covered }
     });
-    let index = index.unwrap_or(0);
-    if last - index >= config.commit_log_recover_max_num {
+    let file = file.unwrap_or(0);
+    if last - file >= config.commit_log_recover_max_num {
         tracing::warn!(
-            files = last - index + 1,
-            "consume queues are far behind the commit log; this start takes longer"
+            files = last - file + 1,
+            "queues or index are far behind the commit log; this start takes longer"
         );
     }
-    index
+    file
 }
 
 /// Reads the log, brings queues and index up to it, cuts off what is not valid.
 fn recover_log(
     found: Found,
+    first: usize,
     normal: bool,
     config: &StoreConfig,
     queues: &QueueTable,
-    checkpoint: &Checkpoint,
     dispatcher: &Dispatcher,
 ) -> Result<Recovered, StoreError> {
     let begin = Instant::now();
-    let first = first_file(&found, normal, queues, checkpoint, config);
     let mut batch: Option<(usize, usize, usize)> = None;
     let dispatch = |(file, start, length): (usize, usize, usize)| -> Result<(), StoreError> {
         let Some(segment) = found.segments().get(file) else {
@@ -253,10 +263,26 @@ impl MessageStore {
         )?);
         queues.recover()?;
         let checkpoint = Checkpoint::open(&config.root_file("checkpoint"))?;
+        let index = match config.message_index_enable {
+            true => {
+                let settings = IndexConfig { slots: config.max_hash_slot_num, items: config.max_index_num };
+                Some(Arc::new(IndexService::open(&config.index_dir(), settings)?))
+            }
+            false => None,
+        };
 
         abort.set()?;
-        let dispatcher = Dispatcher::new(queues.clone(), hooks, 0);
-        let recovered = recover_log(found, normal, &config, &queues, &checkpoint, &dispatcher)?;
+        let dispatcher = Dispatcher::new(queues.clone(), index.clone(), hooks, 0);
+        let first = first_file(&found, normal, &queues, index.as_deref(), &checkpoint, &config);
+        if let Some(index) = &index {
+            if found.segments().is_empty() {
+                index.delete_all()?;
+            } else if !normal {
+                let from = found.segments().get(first).map_or(0, |segment| segment.base());
+                index.rebuild(from, checkpoint.index_msg_timestamp())?;
+            }
+        }
+        let recovered = recover_log(found, first, normal, &config, &queues, &dispatcher)?;
         dispatcher.dispatched().raise(recovered.end);
         let min_physical = recovered.segments.first().map_or(recovered.end, |segment| segment.base());
         queues.correct_min(min_physical)?;
@@ -270,6 +296,7 @@ impl MessageStore {
             config: ArcSwap::from_pointee(config),
             log,
             queues,
+            index,
             checkpoint,
             dispatcher,
             gate,

@@ -1,7 +1,5 @@
 //! Finding messages by time and by key.
 
-use std::sync::atomic::Ordering;
-
 use crate::MessageStore;
 use crate::read::{Boundary, KeyKind, QueryResult};
 use crate::record::Record;
@@ -39,7 +37,14 @@ impl MessageStore {
     /// Messages by key, in log order, stored within `begin_ms..=end_ms`. Compares hashes only: the caller compares topic
     /// and key of each message.
     pub fn query(&self, topic: &str, key: &str, kind: KeyKind, max: usize, begin_ms: i64, end_ms: i64) -> QueryResult {
-        let _ = (topic, key, kind, max, begin_ms, end_ms, Ordering::Relaxed);
-        QueryResult::default()
+        let Some(index) = &self.core.index else { return QueryResult::default() };
+        let max = max.min(self.core.config.load().max_msgs_num_batch);
+        let mut hits = index.query(topic, key, kind, max, begin_ms, end_ms);
+        hits.physical_offsets.sort_unstable();
+        QueryResult {
+            messages: hits.physical_offsets.iter().filter_map(|&offset| self.record_at(offset)).collect(),
+            index_last_update_timestamp: hits.last_update_timestamp,
+            index_last_update_physical_offset: hits.last_update_physical_offset,
+        }
     }
 }

@@ -26,6 +26,8 @@ pub struct Watermark {
 struct State {
     callbacks: BinaryHeap<Waiter>,
     sleepers: usize,
+    /// Calls of `wake`.
+    wakes: u64,
     failed: Option<FlushError>,
 }
 
@@ -104,11 +106,19 @@ impl Watermark {
         if value > than {
             return value;
         }
+        let deadline = Instant::now() + timeout;
         let mut state = self.state.lock();
+        let wakes = state.wakes;
         state.sleepers += 1;
-        self.awaited.store(true, SeqCst);
-        if self.get() <= than && state.failed.is_none() {
-            self.changed.wait_for(&mut state, timeout);
+        loop {
+            // Every round: `serve` takes the mark away when it wakes the sleepers.
+            self.awaited.store(true, SeqCst);
+            if self.get() > than || state.failed.is_some() || state.wakes != wakes {
+                break;
+            }
+            if self.changed.wait_until(&mut state, deadline).timed_out() {
+                break;
+            }
         }
         state.sleepers -= 1;
         self.get()
@@ -116,7 +126,7 @@ impl Watermark {
 
     /// Ends every `wait_above` now.
     pub fn wake(&self) {
-        let _state = self.state.lock();
+        self.state.lock().wakes += 1;
         self.changed.notify_all();
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    Arrival, BatchChild, Boundary, FlushDiskType, FlushError, GetStatus, MessageFilter, PutError, StoreError,
+    Arrival, BatchChild, Boundary, FlushDiskType, FlushError, GetStatus, KeyKind, MessageFilter, PutError, StoreError,
     StoreHooks, record,
 };
 
@@ -271,4 +271,40 @@ fn a_second_opening_is_refused() {
     assert!(matches!(refused, Err(StoreError::Locked(path)) if path == folder.path()));
     drop(store);
     open(&config);
+}
+
+#[test]
+fn keys_are_found_also_after_the_index_was_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let found = |store: &MessageStore, key: &str, kind| -> Vec<i64> {
+        let result = store.query("T", key, kind, 32, 0, i64::MAX);
+        result.messages.iter().map(|bytes| Record::parse(bytes).unwrap().queue_offset()).collect()
+    };
+    let check = |store: &MessageStore| {
+        assert_eq!(found(store, "k7", KeyKind::Key), [7]);
+        assert_eq!(found(store, "common", KeyKind::Key), (168..200).collect::<Vec<_>>());
+        assert_eq!(found(store, "U9", KeyKind::UniqueKey), [9]);
+        assert_eq!(found(store, "odd", KeyKind::Tag).len(), 32);
+        assert_eq!(found(store, "k7", KeyKind::Tag), [0i64; 0]);
+    };
+    let store = open(&config);
+    for n in 0..200 {
+        let tag = if n % 2 == 1 { "odd" } else { "even" };
+        let properties = format!("KEYS\x01k{n} common\x02UNIQ_KEY\x01U{n}\x02TAGS\x01{tag}\x02");
+        store.put(&message("T", 0, &[0; 900], properties.as_bytes())).unwrap();
+    }
+    // A rolled-back transaction is not indexed.
+    store.put(&NewMessage { sys_flag: 12, ..message("T", 0, b"", b"KEYS\x01gone\x02") }).unwrap();
+    wait_dispatched(&store);
+    check(&store);
+    assert!(found(&store, "gone", KeyKind::Key).is_empty());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let crashed = elsewhere.path().join("crashed");
+    copy_folder(folder.path(), &crashed);
+    drop(store);
+    check(&open(&config));
+    check(&open(&StoreConfig { store_path_root_dir: crashed, ..config.clone() }));
+    std::fs::remove_dir_all(folder.path().join("index")).unwrap();
+    check(&open(&config));
 }
