@@ -10,6 +10,7 @@
 //! - `unsafe` occurs in `segment/mmap.rs` and nowhere else.
 
 pub mod checkpoint;
+pub mod clean;
 pub mod commitlog;
 pub mod config;
 pub mod consume_queue;

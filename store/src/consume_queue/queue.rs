@@ -553,35 +553,34 @@ impl ConsumeQueue {
         mut store_time: impl FnMut(&QueueEntry) -> Option<i64>,
     ) -> i64 {
         let (min, max) = (self.min_offset(), self.max_offset());
-        let (mut low, mut high) = (min, max);
-        // First offset in min..max that is younger than (Upper) or not older than (Lower) the time; at most 63 rounds.
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let Some(entry) = self.entry(middle) else { return min };
-            let older = if unit::is_filler(&entry) || entry.physical_offset < min_physical {
-                true
-            } else {
-                match (store_time(&entry), boundary) {
-                    (Some(time), Boundary::Lower) => time < timestamp_ms,
-                    (Some(time), Boundary::Upper) => time <= timestamp_ms,
-                    (None, _) => {
-                        warn!(
-                            topic = %self.topic, queue = self.queue_id, offset = middle,
-                            physical_offset = entry.physical_offset, "no store time for a queue entry"
-                        );
-                        return min;
-                    }
-                }
-            };
-            if older {
-                low = middle + 1;
-            } else {
-                high = middle;
+        let mut unknown = None;
+        let first = self.first_entry(min, max, |entry| {
+            if entry.physical_offset < min_physical {
+                return true;
             }
-        }
+            match (store_time(entry), boundary) {
+                (Some(time), Boundary::Lower) => time < timestamp_ms,
+                (Some(time), Boundary::Upper) => time <= timestamp_ms,
+                (None, _) => {
+                    unknown = Some(entry.physical_offset);
+                    false
+                }
+            }
+        });
+        let first = match (first, unknown) {
+            (Ok(first), None) => first,
+            (Ok(_), Some(physical_offset)) => {
+                warn!(topic = %self.topic, queue = self.queue_id, physical_offset, "no store time for a queue entry");
+                return min;
+            }
+            (Err(error), _) => {
+                error!(topic = %self.topic, queue = self.queue_id, %error, "cannot search the queue by time");
+                return min;
+            }
+        };
         match boundary {
-            Boundary::Lower => low,
-            Boundary::Upper => (low - 1).max(min),
+            Boundary::Lower => first,
+            Boundary::Upper => (first - 1).max(min),
         }
     }
 }

@@ -25,6 +25,8 @@ const BACKWARD_UNITS: i64 = 200;
 struct Scan {
     /// Byte position behind the last valid unit.
     end: i64,
+    /// Byte position behind the last valid unit that is not filler; the start of the scan when there is none.
+    end_of_entries: i64,
     /// Commit-log offset behind the record of the last valid unit that is not filler; -1 when there is none.
     max_physical: i64,
 }
@@ -42,6 +44,11 @@ impl ConsumeQueue {
         }
         let from = files.first.max(files.end - FILES_SCANNED * self.shared.file_size);
         let mut scan = self.scan(from, files.end)?;
+        if scan.max_physical >= 0 {
+            // Filler at the end was written for an entry that did not follow. A queue of nothing but filler starts
+            // behind it.
+            scan.end = scan.end_of_entries;
+        }
         self.cut(&mut files, scan.end)?;
         let end = scan.end / UNIT;
         self.tail.lock().reset(end);
@@ -60,7 +67,7 @@ impl ConsumeQueue {
 
     /// Reads units from byte `from` on up to the first invalid one.
     fn scan(&self, from: i64, end: i64) -> Result<Scan, StoreError> {
-        let mut scan = Scan { end: from, max_physical: -1 };
+        let mut scan = Scan { end: from, end_of_entries: from, max_physical: -1 };
         let mut buffer = vec![0u8; SCAN_BYTES_FIRST];
         while scan.end < end {
             let start = self.file_of(scan.end);
@@ -76,6 +83,7 @@ impl ConsumeQueue {
                 }
                 scan.end += UNIT;
                 if !unit::is_filler(&entry) {
+                    scan.end_of_entries = scan.end;
                     scan.max_physical = unit::end_of(&entry);
                 }
             }
@@ -175,8 +183,11 @@ impl ConsumeQueue {
             return Ok(());
         }
         let first = files.first / UNIT;
-        let kept = self.find_last(first, max, |entry| entry.physical_offset < physical_offset)?;
-        let end = kept.map_or(first, |(offset, _)| offset + 1);
+        let stays = |entry: &QueueEntry| !unit::is_filler(entry) && entry.physical_offset < physical_offset;
+        let end = match self.find_last(first, max, stays)? {
+            Some((offset, _)) => offset + 1,
+            None => self.skip_filler(first, max)?,
+        };
         if end == max {
             return Ok(());
         }
@@ -205,25 +216,49 @@ impl ConsumeQueue {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn correct_min(&self, min_physical: i64) -> Result<(), StoreError> {
+        let (min, max) = (self.min_offset(), self.max_offset());
         let gone = |entry: &QueueEntry| unit::is_filler(entry) || entry.physical_offset < min_physical;
-        let (mut low, mut high) = (self.min_offset(), self.max_offset());
-        if low >= high || !gone(&self.unit_at(low)?) {
+        if min >= max || !gone(&self.unit_at(min)?) {
             return Ok(());
         }
         // Most queues whose first entry is gone are no longer used: look at the last one before searching.
-        if gone(&self.unit_at(high - 1)?) {
-            low = high;
-        }
+        let first = if gone(&self.unit_at(max - 1)?) {
+            max
+        } else {
+            self.first_entry(min, max, |entry| entry.physical_offset < min_physical)?
+        };
+        self.min_offset.fetch_max(first, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Offset of the first entry of `low..high` that is not `before` what is looked for, by bisection; `high` when there
+    /// is none. Filler, of which there is little, is passed over.
+    pub(super) fn first_entry(
+        &self,
+        mut low: i64,
+        mut high: i64,
+        mut before: impl FnMut(&QueueEntry) -> bool,
+    ) -> Result<i64, StoreError> {
+        let end = high;
         while low < high {
             let middle = low + (high - low) / 2;
-            if gone(&self.unit_at(middle)?) {
-                low = middle + 1;
+            let mut at = middle;
+            let mut entry = self.unit_at(at)?;
+            if unit::is_filler(&entry) {
+                at = self.skip_filler(middle, high)?;
+                if at >= high {
+                    high = middle;
+                    continue;
+                }
+                entry = self.unit_at(at)?;
+            }
+            if before(&entry) {
+                low = at + 1;
             } else {
                 high = middle;
             }
         }
-        self.min_offset.fetch_max(low, Ordering::AcqRel);
-        Ok(())
+        self.skip_filler(low, end)
     }
 
     /// The unit at a queue offset; filler when its file is gone.
