@@ -115,7 +115,7 @@ impl FileCache {
     }
 
     /// Number of files held open.
-    pub fn len(&self) -> usize {
+    pub fn open_files(&self) -> usize {
         self.slots.lock().slots.len()
     }
 }
@@ -217,17 +217,17 @@ mod tests {
         for n in 0..20 {
             get(1000);
             get(n);
-            assert!(cache.len() <= 4);
+            assert!(cache.open_files() <= 4);
         }
         // The file used between all others was never closed.
         cache.get(key(1000), || panic!("was closed")).unwrap();
         cache.forget(key(1000));
         cache.forget(key(1000));
-        assert_eq!(cache.len(), 3);
+        assert_eq!(cache.open_files(), 3);
         for n in 0..20 {
             get(n);
         }
-        assert_eq!(cache.len(), 4);
+        assert_eq!(cache.open_files(), 4);
     }
 
     #[test]

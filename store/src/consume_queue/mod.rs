@@ -284,7 +284,7 @@ impl QueueTable {
 
     /// Files held open now.
     pub fn open_files(&self) -> usize {
-        self.shared.cache.len()
+        self.shared.cache.open_files()
     }
 
     /// Changes `flushConsumeQueueLeastPages`.

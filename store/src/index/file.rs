@@ -339,10 +339,10 @@ impl ItemReader {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn item(&mut self, number: u32) -> Result<Item, StoreError> {
-        if let Some(at) = number.checked_sub(self.first_pending) {
-            if let Some(bytes) = self.pending.as_chunks::<ITEM_SIZE>().0.get(at as usize) {
-                return Ok(Item::decode(bytes));
-            }
+        if let Some(at) = number.checked_sub(self.first_pending)
+            && let Some(bytes) = self.pending.as_chunks::<ITEM_SIZE>().0.get(at as usize)
+        {
+            return Ok(Item::decode(bytes));
         }
         let in_block = |block: &[u8], first: u32| {
             let at = number.checked_sub(first)? as usize;

@@ -331,10 +331,10 @@ impl IndexService {
         let active = active.into_iter().map(|(header, head, reader)| (header, head.map(|head| (reader, head))));
         let sealed = sealed.iter().rev().map(|s| (s.header, ItemReader::open(s, self.dimensions, hash)));
         for (header, opened) in active.chain(sealed) {
-            if header.overlaps(begin_ms, end_ms) {
-                if let Err(error) = opened.and_then(|(mut reader, head)| search.follow(&header, &mut reader, head)) {
-                    error!(%error, "index file skipped in a query");
-                }
+            if header.overlaps(begin_ms, end_ms)
+                && let Err(error) = opened.and_then(|(mut reader, head)| search.follow(&header, &mut reader, head))
+            {
+                error!(%error, "index file skipped in a query");
             }
             if header.begin_timestamp < begin_ms || search.found.len() >= max {
                 break;
