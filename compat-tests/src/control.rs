@@ -20,17 +20,15 @@ pub fn serve(cluster: &Arc<Mutex<Cluster>>) -> Result<SocketAddr> {
     let cluster = Arc::downgrade(cluster);
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
-    std::thread::Builder::new()
-        .name("control".to_owned())
-        .spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let cluster = Weak::clone(&cluster);
-                std::thread::spawn(move || {
-                    // A suite that goes away in the middle of a command is no concern of the cluster.
-                    let _ = converse(&stream, &cluster);
-                });
-            }
-        })?;
+    std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let cluster = Weak::clone(&cluster);
+            std::thread::spawn(move || {
+                // A suite that goes away in the middle of a command is no concern of the cluster.
+                let _ = converse(&stream, &cluster);
+            });
+        }
+    })?;
     Ok(address)
 }
 
@@ -55,9 +53,7 @@ fn converse(stream: &TcpStream, cluster: &Weak<Mutex<Cluster>>) -> Result<()> {
 }
 
 fn command(line: &str, cluster: &Mutex<Cluster>) -> Result<String> {
-    let mut cluster = cluster
-        .lock()
-        .map_err(|_| anyhow::anyhow!("an earlier command panicked"))?;
+    let mut cluster = cluster.lock().map_err(|_| anyhow::anyhow!("an earlier command panicked"))?;
     let mut words = line.splitn(3, ' ');
     let verb = words.next().unwrap_or_default();
     if verb == "list" {
@@ -73,10 +69,7 @@ fn command(line: &str, cluster: &Mutex<Cluster>) -> Result<String> {
             cluster.start_server(name)?;
         }
         "set" => {
-            let (key, value) = words
-                .next()
-                .and_then(|w| w.split_once('='))
-                .context("set NAME key=value")?;
+            let (key, value) = words.next().and_then(|w| w.split_once('=')).context("set NAME key=value")?;
             cluster.configure(name, key, value)?;
         }
         _ => bail!("unknown command {verb:?}"),
@@ -128,17 +121,12 @@ mod tests {
         let file = crate::cluster::config::file_in(folder.path());
         std::fs::write(&file, "a=1").expect("write");
         let done = Arc::default();
-        let server = Recorder {
-            folder,
-            done: Arc::clone(&done),
-        };
+        let server = Recorder { folder, done: Arc::clone(&done) };
         let cluster = Arc::new(Mutex::new(Cluster::of_namesrv(Box::new(server))));
         let mut stream = TcpStream::connect(serve(&cluster).expect("serves")).expect("connects");
         let mut answers = BufReader::new(stream.try_clone().expect("clone")).lines();
         let mut ask = |command: &str| {
-            stream
-                .write_all(format!("{command}\n").as_bytes())
-                .expect("writes");
+            stream.write_all(format!("{command}\n").as_bytes()).expect("writes");
             answers.next().expect("an answer").expect("reads")
         };
         assert_eq!(ask("list"), format!("ok {NAMESRV}"));
@@ -146,10 +134,7 @@ mod tests {
         assert_eq!(ask("start namesrv"), "ok");
         assert_eq!(ask("restart namesrv"), "error it did not end");
         assert_eq!(ask("set namesrv b=2=3"), "ok");
-        assert_eq!(
-            std::fs::read_to_string(&file).expect("read"),
-            "a=1\nb=2=3\n"
-        );
+        assert_eq!(std::fs::read_to_string(&file).expect("read"), "a=1\nb=2=3\n");
         assert!(ask("kill broker-z").starts_with("error there is no server"));
         assert!(ask("dance namesrv").starts_with("error unknown command"));
         assert_eq!(*done.lock().expect("no panic"), ["kill", "start", "stop"]);

@@ -107,17 +107,12 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let started = Instant::now();
     let report_dir = fresh_folder(&arguments.report_dir)?;
     let target = Target::find(arguments, &report_dir)?;
-    let mut report = Report {
-        headline: vec![target.describe()],
-        tests: Vec::new(),
-    };
+    let mut report = Report { headline: vec![target.describe()], tests: Vec::new() };
     if arguments.suite.has(Which::Official) {
         report.tests.extend(run_official(arguments, &target)?);
     }
     report.tests.extend(run_clients(arguments, &target)?);
-    report
-        .headline
-        .push(format!("took {:.0} s", started.elapsed().as_secs_f32()));
+    report.headline.push(format!("took {:.0} s", started.elapsed().as_secs_f32()));
     report.write(&report_dir)?;
     print!("{}", report.text());
     println!("report: {}", report_dir.display());
@@ -139,17 +134,9 @@ fn fresh_folder(folder: &Path) -> Result<PathBuf> {
 /// What is tested.
 enum Target {
     /// A deployment that runs already.
-    Running {
-        namesrv: String,
-        cluster: String,
-        report_dir: PathBuf,
-    },
+    Running { namesrv: String, cluster: String, report_dir: PathBuf },
     /// Clusters that we start, one per fork or suite.
-    Started {
-        servers: Servers,
-        mode: Mode,
-        report_dir: PathBuf,
-    },
+    Started { servers: Servers, mode: Mode, report_dir: PathBuf },
 }
 
 /// Servers for one fork or suite; dropping it ends those that we started.
@@ -162,8 +149,7 @@ impl Target {
     fn find(arguments: &Arguments, report_dir: &Path) -> Result<Self> {
         let report_dir = report_dir.to_owned();
         if let Some(namesrv) = &arguments.namesrv {
-            let masters =
-                probe::masters(namesrv).with_context(|| format!("name server {namesrv}"))?;
+            let masters = probe::masters(namesrv).with_context(|| format!("name server {namesrv}"))?;
             if masters.is_empty() {
                 bail!("name server {namesrv} knows no master broker");
             }
@@ -172,64 +158,36 @@ impl Target {
                     "the official tests need three master brokers, {namesrv} knows {masters:?}; --suite java-client does not"
                 );
             }
-            return Ok(Self::Running {
-                namesrv: namesrv.clone(),
-                cluster: arguments.cluster.clone(),
-                report_dir,
-            });
+            return Ok(Self::Running { namesrv: namesrv.clone(), cluster: arguments.cluster.clone(), report_dir });
         }
         let mode = arguments.servers.context("--servers or --namesrv")?;
         let servers = match mode {
             Mode::Process => Servers::Process(bin_dir(arguments.bin_dir.as_deref())?),
             Mode::Java => Servers::Java(official::build(&official_folder(arguments))?),
             Mode::Container => {
-                let images = Images {
-                    namesrv: arguments.namesrv_image.clone(),
-                    broker: arguments.broker_image.clone(),
-                };
+                let images =
+                    Images { namesrv: arguments.namesrv_image.clone(), broker: arguments.broker_image.clone() };
                 images.check()?;
                 Servers::Container(images)
             }
         };
-        Ok(Self::Started {
-            servers,
-            mode,
-            report_dir,
-        })
+        Ok(Self::Started { servers, mode, report_dir })
     }
 
     fn describe(&self) -> String {
         match self {
             Self::Running { namesrv, .. } => format!("servers: running deployment at {namesrv}"),
-            Self::Started {
-                servers: Servers::Process(bin),
-                ..
-            } => format!("servers: processes of {}", bin.display()),
-            Self::Started {
-                servers: Servers::Java(_),
-                ..
-            } => "servers: Apache RocketMQ 5.5.0".to_owned(),
-            Self::Started {
-                servers: Servers::Container(images),
-                ..
-            } => {
-                format!(
-                    "servers: containers of {} and {}",
-                    images.namesrv, images.broker
-                )
+            Self::Started { servers: Servers::Process(bin), .. } => format!("servers: processes of {}", bin.display()),
+            Self::Started { servers: Servers::Java(_), .. } => "servers: Apache RocketMQ 5.5.0".to_owned(),
+            Self::Started { servers: Servers::Container(images), .. } => {
+                format!("servers: containers of {} and {}", images.namesrv, images.broker)
             }
         }
     }
 
     /// Whether the expectation is what Java's servers do. Of a deployment we do not know what it is: it is measured by Java.
     fn is_judged_as_java(&self) -> bool {
-        !matches!(
-            self,
-            Self::Started {
-                mode: Mode::Process | Mode::Container,
-                ..
-            }
-        )
+        !matches!(self, Self::Started { mode: Mode::Process | Mode::Container, .. })
     }
 
     fn report_dir(&self) -> &Path {
@@ -240,25 +198,14 @@ impl Target {
 
     fn lease(&self, name: &str, flavour: Flavour, filter: Option<String>) -> Result<Lease> {
         match self {
-            Self::Running {
-                namesrv, cluster, ..
-            } => Ok(Lease {
-                environment: Environment {
-                    namesrv: namesrv.clone(),
-                    cluster: cluster.clone(),
-                    control: None,
-                    filter,
-                },
+            Self::Running { namesrv, cluster, .. } => Ok(Lease {
+                environment: Environment { namesrv: namesrv.clone(), cluster: cluster.clone(), control: None, filter },
                 _cluster: None,
             }),
-            Self::Started {
-                servers,
-                report_dir,
-                ..
-            } => {
+            Self::Started { servers, report_dir, .. } => {
                 let folder = report_dir.join("servers").join(name);
-                let cluster = Cluster::start(servers, &folder, flavour)
-                    .with_context(|| format!("cluster for {name}"))?;
+                let cluster =
+                    Cluster::start(servers, &folder, flavour).with_context(|| format!("cluster for {name}"))?;
                 let namesrv = cluster.namesrv_addr().to_owned();
                 let cluster = Arc::new(Mutex::new(cluster));
                 let control = control::serve(&cluster)?;
@@ -283,10 +230,7 @@ fn official_folder(arguments: &Arguments) -> PathBuf {
 fn bin_dir(given: Option<&Path>) -> Result<PathBuf> {
     let dir = match given {
         Some(dir) => dir.to_owned(),
-        None => std::env::current_exe()?
-            .parent()
-            .context("an executable lies in a folder")?
-            .to_owned(),
+        None => std::env::current_exe()?.parent().context("an executable lies in a folder")?.to_owned(),
     };
     for program in ["mqnamesrv", "mqbroker"] {
         if !dir.join(program).exists() {
@@ -309,11 +253,7 @@ fn run_official(arguments: &Arguments, target: &Target) -> Result<Vec<Test>> {
     };
     let mut tests = plan.not_run();
     // A running deployment is one cluster: two forks would change its settings under each other.
-    let forks = if matches!(target, Target::Running { .. }) {
-        1
-    } else {
-        arguments.forks
-    };
+    let forks = if matches!(target, Target::Running { .. }) { 1 } else { arguments.forks };
     let forks = forks.clamp(1, plan.jobs().len().max(1));
     if plan.jobs().is_empty() {
         return Ok(tests);
@@ -327,10 +267,7 @@ fn run_official(arguments: &Arguments, target: &Target) -> Result<Vec<Test>> {
         .iter()
         .enumerate()
         .map(|(n, lease)| {
-            let folder = target
-                .report_dir()
-                .join("logs")
-                .join(format!("official-{n}"));
+            let folder = target.report_dir().join("logs").join(format!("official-{n}"));
             Fork::new(class_path.clone(), lease.environment.clone(), &folder)
         })
         .collect();
@@ -358,11 +295,7 @@ fn run_clients(arguments: &Arguments, target: &Target) -> Result<Vec<Test>> {
         let lease = target.lease(&suite.name, Flavour::Clients, arguments.filter.clone())?;
         let report_dir = target.report_dir();
         let log = report_dir.join("logs").join(format!("{}.log", suite.name));
-        tests.extend(suite.run(
-            &lease.environment,
-            &report_dir.join("servers").join(&suite.name).join("xml"),
-            &log,
-        ));
+        tests.extend(suite.run(&lease.environment, &report_dir.join("servers").join(&suite.name).join("xml"), &log));
     }
     Ok(tests)
 }

@@ -31,31 +31,19 @@ pub fn has_route(namesrv: &str, topic: &str) -> Result<bool> {
 /// When the name server cannot be reached, or answers something else than cluster information.
 pub fn masters(namesrv: &str) -> Result<Vec<String>> {
     let (header, body) = ask(namesrv, GET_BROKER_CLUSTER_INFO, &json!({}))?;
-    ensure!(
-        header["code"].as_i64() == Some(SUCCESS),
-        "{namesrv} refuses to tell its brokers: {header}"
-    );
+    ensure!(header["code"].as_i64() == Some(SUCCESS), "{namesrv} refuses to tell its brokers: {header}");
     let body: Value = serde_json::from_str(&quote_number_keys(&String::from_utf8_lossy(&body)))
         .with_context(|| format!("cluster information of {namesrv}"))?;
-    let table = body["brokerAddrTable"]
-        .as_object()
-        .cloned()
-        .unwrap_or_else(Map::new);
-    let mut names: Vec<String> = table
-        .iter()
-        .filter(|(_, b)| b["brokerAddrs"].get("0").is_some())
-        .map(|(name, _)| name.clone())
-        .collect();
+    let table = body["brokerAddrTable"].as_object().cloned().unwrap_or_else(Map::new);
+    let mut names: Vec<String> =
+        table.iter().filter(|(_, b)| b["brokerAddrs"].get("0").is_some()).map(|(name, _)| name.clone()).collect();
     names.sort();
     Ok(names)
 }
 
 /// One request on a connection of its own: header and body of the answer.
 fn ask(server: &str, code: i32, ext_fields: &Value) -> Result<(Value, Vec<u8>)> {
-    let address = server
-        .to_socket_addrs()?
-        .next()
-        .with_context(|| format!("{server} has no address"))?;
+    let address = server.to_socket_addrs()?.next().with_context(|| format!("{server} has no address"))?;
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     let header = serde_json::to_vec(&json!({
@@ -69,10 +57,7 @@ fn ask(server: &str, code: i32, ext_fields: &Value) -> Result<(Value, Vec<u8>)> 
     stream.write_all(&frame)?;
 
     let total = read_u32(&mut stream)?;
-    ensure!(
-        (4..=FRAME_BYTES_MAX).contains(&total),
-        "{server} answers a frame of {total} bytes"
-    );
+    ensure!((4..=FRAME_BYTES_MAX).contains(&total), "{server} answers a frame of {total} bytes");
     let header_len = read_u32(&mut stream)?;
     // The upper byte is the serialization: 0 is JSON.
     if header_len > total - 4 {
@@ -127,10 +112,7 @@ mod tests {
 
     #[test]
     fn number_keys_become_strings() {
-        assert_eq!(
-            quote_number_keys(r#"{"a":{0:"x",12:[1,2]}}"#),
-            r#"{"a":{"0":"x","12":[1,2]}}"#
-        );
+        assert_eq!(quote_number_keys(r#"{"a":{0:"x",12:[1,2]}}"#), r#"{"a":{"0":"x","12":[1,2]}}"#);
     }
 
     #[test]

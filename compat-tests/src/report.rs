@@ -106,9 +106,7 @@ impl Report {
             let _ = writeln!(out, "{line}");
         }
         let mut suites: BTreeMap<&str, Vec<&Test>> = BTreeMap::new();
-        self.tests
-            .iter()
-            .for_each(|t| suites.entry(&t.suite).or_default().push(t));
+        self.tests.iter().for_each(|t| suites.entry(&t.suite).or_default().push(t));
         for (suite, tests) in &suites {
             let mut counts = Counts::default();
             tests.iter().for_each(|t| counts.add(&t.outcome));
@@ -118,40 +116,17 @@ impl Report {
                 Outcome::Passed(remark) => remark.as_deref(),
                 _ => None,
             });
-            section(&mut out, "skipped", tests, |o| {
-                if let Outcome::Skipped(why) = o {
-                    Some(why)
-                } else {
-                    None
-                }
-            });
+            section(&mut out, "skipped", tests, |o| if let Outcome::Skipped(why) = o { Some(why) } else { None });
             section(&mut out, "known to fail", tests, |o| {
-                if let Outcome::KnownFailure(why) = o {
-                    Some(why)
-                } else {
-                    None
-                }
+                if let Outcome::KnownFailure(why) = o { Some(why) } else { None }
             });
             section(&mut out, "not applicable", tests, |o| {
-                if let Outcome::NotApplicable(why) = o {
-                    Some(why)
-                } else {
-                    None
-                }
+                if let Outcome::NotApplicable(why) = o { Some(why) } else { None }
             });
         }
-        section(
-            &mut out,
-            "FAILED",
-            &self.tests.iter().collect::<Vec<_>>(),
-            |o| {
-                if let Outcome::Failed { message, .. } = o {
-                    Some(message)
-                } else {
-                    None
-                }
-            },
-        );
+        section(&mut out, "FAILED", &self.tests.iter().collect::<Vec<_>>(), |o| {
+            if let Outcome::Failed { message, .. } = o { Some(message) } else { None }
+        });
         let _ = writeln!(out, "\n{}", self.counts().line());
         out
     }
@@ -166,20 +141,14 @@ impl Report {
         let mut classes: BTreeMap<(&str, &str), Vec<&Test>> = BTreeMap::new();
         for test in &self.tests {
             if !matches!(test.outcome, Outcome::NotApplicable(_)) {
-                classes
-                    .entry((&test.suite, &test.class))
-                    .or_default()
-                    .push(test);
+                classes.entry((&test.suite, &test.class)).or_default().push(test);
             }
         }
         for ((suite, class), tests) in classes {
             let folder = folder.join("junit").join(suite);
             std::fs::create_dir_all(&folder)?;
             let file = class.replace(|c: char| !c.is_alphanumeric() && c != '.' && c != '-', "_");
-            std::fs::write(
-                folder.join(format!("TEST-{file}.xml")),
-                junit(class, &tests),
-            )?;
+            std::fs::write(folder.join(format!("TEST-{file}.xml")), junit(class, &tests))?;
         }
         Ok(())
     }
@@ -196,43 +165,20 @@ fn per_class(out: &mut String, tests: &[&Test]) {
     for (class, (counts, time)) in classes {
         if counts.passed + counts.failed > 0 {
             let mark = if counts.failed > 0 { "FAIL" } else { "pass" };
-            let failed = if counts.failed > 0 {
-                format!(", {} failed", counts.failed)
-            } else {
-                String::new()
-            };
-            let _ = writeln!(
-                out,
-                "{mark} {class}: {} passed{failed}, {:.1} s",
-                counts.passed,
-                time.as_secs_f32()
-            );
+            let failed = if counts.failed > 0 { format!(", {} failed", counts.failed) } else { String::new() };
+            let _ = writeln!(out, "{mark} {class}: {} passed{failed}, {:.1} s", counts.passed, time.as_secs_f32());
         }
     }
 }
 
 /// The tests for which `why` has something to say, grouped by it.
-fn section<'a>(
-    out: &mut String,
-    title: &str,
-    tests: &[&'a Test],
-    why: impl Fn(&'a Outcome) -> Option<&'a str>,
-) {
+fn section<'a>(out: &mut String, title: &str, tests: &[&'a Test], why: impl Fn(&'a Outcome) -> Option<&'a str>) {
     const MESSAGE_CHARS_MAX: usize = 300;
     let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for test in tests {
         if let Some(reason) = why(&test.outcome) {
-            let reason = reason
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .chars()
-                .take(MESSAGE_CHARS_MAX)
-                .collect();
-            reasons
-                .entry(reason)
-                .or_default()
-                .push(format!("{}#{}", test.class, test.name));
+            let reason = reason.lines().next().unwrap_or_default().chars().take(MESSAGE_CHARS_MAX).collect();
+            reasons.entry(reason).or_default().push(format!("{}#{}", test.class, test.name));
         }
     }
     if reasons.is_empty() {
@@ -277,11 +223,7 @@ fn junit(class: &str, tests: &[&Test]) -> String {
             Outcome::KnownFailure(why) => format!("known to fail: {why}"),
         };
         skipped += 1;
-        let _ = writeln!(
-            cases,
-            "><skipped message=\"{}\"/></testcase>",
-            escape(&skip)
-        );
+        let _ = writeln!(cases, "><skipped message=\"{}\"/></testcase>", escape(&skip));
     }
     let time: Duration = tests.iter().map(|t| t.time).sum();
     format!(
@@ -326,52 +268,32 @@ mod tests {
     }
 
     fn failed() -> Outcome {
-        Outcome::Failed {
-            message: "x < \"y\" \u{1}".to_owned(),
-            detail: "at\nline".to_owned(),
-        }
+        Outcome::Failed { message: "x < \"y\" \u{1}".to_owned(), detail: "at\nline".to_owned() }
     }
 
     #[test]
     fn nothing_passed_is_no_success() {
         assert!(!Report::default().is_success());
-        let skipped = Report {
-            tests: vec![test("t", Outcome::Skipped("because".to_owned()))],
-            ..Report::default()
-        };
+        let skipped = Report { tests: vec![test("t", Outcome::Skipped("because".to_owned()))], ..Report::default() };
         assert!(!skipped.is_success());
     }
 
     #[test]
     fn one_failure_is_no_success() {
-        let mut report = Report {
-            tests: vec![test("t", Outcome::Passed(None))],
-            ..Report::default()
-        };
+        let mut report = Report { tests: vec![test("t", Outcome::Passed(None))], ..Report::default() };
         assert!(report.is_success());
         report.tests.push(test("u", failed()));
         assert!(!report.is_success());
-        assert!(
-            report
-                .text()
-                .contains("-- FAILED\nx < \"y\" \u{1}\n    a.B#u\n"),
-            "{}",
-            report.text()
-        );
+        assert!(report.text().contains("-- FAILED\nx < \"y\" \u{1}\n    a.B#u\n"), "{}", report.text());
     }
 
     #[test]
     fn junit_is_xml_with_every_case() {
-        let tests = [
-            test("t", Outcome::Passed(None)),
-            test("u", failed()),
-            test("v", Outcome::Skipped("no".to_owned())),
-        ];
+        let tests =
+            [test("t", Outcome::Passed(None)), test("u", failed()), test("v", Outcome::Skipped("no".to_owned()))];
         let xml = junit("a.B", &tests.iter().collect::<Vec<_>>());
         let document = roxmltree::Document::parse(&xml).expect("well-formed");
-        let cases = document
-            .descendants()
-            .filter(|n| n.has_tag_name("testcase"));
+        let cases = document.descendants().filter(|n| n.has_tag_name("testcase"));
         let names: Vec<_> = cases.filter_map(|n| n.attribute("name")).collect();
         assert_eq!(names, ["t", "u", "v"]);
         assert_eq!(document.root_element().attribute("failures"), Some("1"));

@@ -46,26 +46,18 @@ impl Suite {
             class: self.name.clone(),
             name: "run".to_owned(),
             time: Duration::ZERO,
-            outcome: Outcome::Failed {
-                message,
-                detail: String::new(),
-            },
+            outcome: Outcome::Failed { message, detail: String::new() },
         };
         let ended = self.execute(environment, xml, log);
         let mut tests = match self.results(xml) {
             Ok(tests) => tests,
             Err(e) => return vec![broken(format!("its XML cannot be read: {e:#}"))],
         };
-        let any_failed = tests
-            .iter()
-            .any(|t| matches!(t.outcome, Outcome::Failed { .. }));
+        let any_failed = tests.iter().any(|t| matches!(t.outcome, Outcome::Failed { .. }));
         match ended {
             Err(e) => tests.push(broken(format!("{e:#}"))),
             Ok(false) if !any_failed => {
-                tests.push(broken(format!(
-                    "it ended with an error and no failed test, see {}",
-                    log.display()
-                )));
+                tests.push(broken(format!("it ended with an error and no failed test, see {}", log.display())));
             }
             Ok(_) if tests.is_empty() && environment.filter.is_none() => {
                 tests.push(broken(format!("it ran no test, see {}", log.display())));
@@ -81,26 +73,17 @@ impl Suite {
         let output = File::create(log)?;
         let mut command = Command::new(self.folder.join("run"));
         command.args(&self.arguments).current_dir(&self.folder);
-        command
-            .env("NAMESRV_ADDR", &environment.namesrv)
-            .env("COMPAT_CLUSTER", &environment.cluster);
-        command
-            .env("COMPAT_REPORT_DIR", xml)
-            .env_remove("COMPAT_CONTROL")
-            .env_remove("COMPAT_FILTER");
+        command.env("NAMESRV_ADDR", &environment.namesrv).env("COMPAT_CLUSTER", &environment.cluster);
+        command.env("COMPAT_REPORT_DIR", xml).env_remove("COMPAT_CONTROL").env_remove("COMPAT_FILTER");
         if let Some(control) = &environment.control {
             command.env("COMPAT_CONTROL", control);
         }
         if let Some(filter) = &environment.filter {
             command.env("COMPAT_FILTER", filter);
         }
-        command
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output);
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("{} cannot be run", self.folder.join("run").display()))?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let mut child =
+            command.spawn().with_context(|| format!("{} cannot be run", self.folder.join("run").display()))?;
         let pid = Started::Process(child.id().cast_signed());
         interrupt::remember(pid.clone());
         let deadline = Instant::now() + SUITE_TIMEOUT;
@@ -112,10 +95,7 @@ impl Suite {
                 child.kill()?;
                 child.wait()?;
                 interrupt::forget(&pid);
-                anyhow::bail!(
-                    "it did not end within {SUITE_TIMEOUT:?}, see {}",
-                    log.display()
-                );
+                anyhow::bail!("it did not end within {SUITE_TIMEOUT:?}, see {}", log.display());
             }
             std::thread::sleep(POLL);
         };
@@ -133,10 +113,7 @@ impl Suite {
                     folders.push(path);
                 } else if path.extension().is_some_and(|e| e == "xml") {
                     let text = std::fs::read_to_string(&path)?;
-                    tests.extend(
-                        self.parse(&text)
-                            .with_context(|| path.display().to_string())?,
-                    );
+                    tests.extend(self.parse(&text).with_context(|| path.display().to_string())?);
                 }
             }
         }
@@ -145,9 +122,7 @@ impl Suite {
 
     fn parse(&self, xml: &str) -> Result<Vec<Test>> {
         let document = roxmltree::Document::parse(xml)?;
-        let cases = document
-            .descendants()
-            .filter(|n| n.has_tag_name("testcase"));
+        let cases = document.descendants().filter(|n| n.has_tag_name("testcase"));
         Ok(cases
             .map(|case| {
                 let attribute = |name: &str| case.attribute(name).unwrap_or_default().to_owned();
@@ -157,19 +132,13 @@ impl Suite {
                     _ => n.text().unwrap_or_default().trim().to_owned(),
                 };
                 let outcome = if let Some(n) = child("failure").or_else(|| child("error")) {
-                    Outcome::Failed {
-                        message: message(n),
-                        detail: n.text().unwrap_or_default().to_owned(),
-                    }
+                    Outcome::Failed { message: message(n), detail: n.text().unwrap_or_default().to_owned() }
                 } else if let Some(n) = child("skipped") {
                     Outcome::Skipped(message(n))
                 } else {
                     Outcome::Passed(None)
                 };
-                let seconds = attribute("time")
-                    .replace(',', "")
-                    .parse::<f64>()
-                    .unwrap_or(0.0);
+                let seconds = attribute("time").replace(',', "").parse::<f64>().unwrap_or(0.0);
                 Test {
                     suite: self.name.clone(),
                     class: attribute("classname"),
@@ -192,26 +161,14 @@ mod tests {
         let run = folder.join("run");
         std::fs::write(&run, format!("#!/bin/sh\n{script}\n")).expect("write");
         std::fs::set_permissions(&run, std::fs::Permissions::from_mode(0o755)).expect("chmod");
-        Suite {
-            name: "s".to_owned(),
-            folder: folder.to_owned(),
-            arguments: vec!["5.5.0".to_owned()],
-        }
+        Suite { name: "s".to_owned(), folder: folder.to_owned(), arguments: vec!["5.5.0".to_owned()] }
     }
 
     fn run(script: &str) -> Vec<Test> {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let environment = Environment {
-            namesrv: "h:1".to_owned(),
-            cluster: "c".to_owned(),
-            control: None,
-            filter: None,
-        };
-        suite(folder.path(), script).run(
-            &environment,
-            &folder.path().join("xml"),
-            &folder.path().join("log"),
-        )
+        let environment =
+            Environment { namesrv: "h:1".to_owned(), cluster: "c".to_owned(), control: None, filter: None };
+        suite(folder.path(), script).run(&environment, &folder.path().join("xml"), &folder.path().join("log"))
     }
 
     #[test]
@@ -222,22 +179,12 @@ mod tests {
 <testcase classname="C" name="not"><skipped>no control</skipped></testcase></testsuite></testsuites>
 X
 exit 1"#);
-        let outcomes: Vec<_> = tests
-            .iter()
-            .map(|t| (t.class.as_str(), t.name.as_str(), t.outcome.clone()))
-            .collect();
+        let outcomes: Vec<_> = tests.iter().map(|t| (t.class.as_str(), t.name.as_str(), t.outcome.clone())).collect();
         assert_eq!(
             outcomes,
             [
                 ("C5.5.0", "good", Outcome::Passed(None)),
-                (
-                    "C",
-                    "bad",
-                    Outcome::Failed {
-                        message: "why".to_owned(),
-                        detail: "trace".to_owned()
-                    }
-                ),
+                ("C", "bad", Outcome::Failed { message: "why".to_owned(), detail: "trace".to_owned() }),
                 ("C", "not", Outcome::Skipped("no control".to_owned())),
             ]
         );
@@ -249,16 +196,12 @@ exit 1"#);
         let good = r#"echo '<testsuite><testcase classname="C" name="t"/></testsuite>' > $COMPAT_REPORT_DIR/a.xml"#;
         assert_eq!(run(good).len(), 1);
         let tests = run(&format!("{good}; exit 3"));
-        assert!(
-            matches!(&tests[1].outcome, Outcome::Failed { message, .. } if message.contains("no failed test"))
-        );
+        assert!(matches!(&tests[1].outcome, Outcome::Failed { message, .. } if message.contains("no failed test")));
     }
 
     #[test]
     fn no_tests_at_all_is_a_failure() {
         let tests = run("exit 0");
-        assert!(
-            matches!(&tests[0].outcome, Outcome::Failed { message, .. } if message.contains("no test"))
-        );
+        assert!(matches!(&tests[0].outcome, Outcome::Failed { message, .. } if message.contains("no test")));
     }
 }

@@ -25,10 +25,7 @@ pub fn file_in(folder: &Path) -> PathBuf {
 pub fn write(folder: &Path, properties: &Properties) -> Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let file = file_in(folder);
-    let text: String = properties
-        .iter()
-        .map(|(key, value)| format!("{key}={value}\n"))
-        .collect();
+    let text: String = properties.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
     std::fs::write(&file, text)?;
     Ok(file)
 }
@@ -44,10 +41,7 @@ pub fn broker(name: &str, namesrv: &str, flavour: Flavour) -> Properties {
         ("mappedFileSizeCommitLog", "104857600"),
         ("maxIndexNum", "1000"),
         ("maxHashSlotNum", "4000"),
-        (
-            "deleteWhen",
-            "01;02;03;04;05;06;07;08;09;10;11;12;13;14;15;16;17;18;19;20;21;22;23;00",
-        ),
+        ("deleteWhen", "01;02;03;04;05;06;07;08;09;10;11;12;13;14;15;16;17;18;19;20;21;22;23;00"),
     ]);
     lines.extend(match flavour {
         Flavour::Official => pairs(&[
@@ -62,24 +56,16 @@ pub fn broker(name: &str, namesrv: &str, flavour: Flavour) -> Properties {
             ("maxTransferCountOnMessageInMemory", "1024"),
             ("maxTransferCountOnMessageInDisk", "1024"),
         ]),
-        Flavour::Clients => pairs(&[(
-            "flushDiskType",
-            if name == super::BROKERS[1] {
-                "SYNC_FLUSH"
-            } else {
-                "ASYNC_FLUSH"
-            },
-        )]),
+        Flavour::Clients => {
+            pairs(&[("flushDiskType", if name == super::BROKERS[1] { "SYNC_FLUSH" } else { "ASYNC_FLUSH" })])
+        }
     });
     lines
 }
 
 /// Turns literals into [`Properties`].
 pub fn pairs(lines: &[(&str, &str)]) -> Properties {
-    lines
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
+    lines.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 #[cfg(test)]
@@ -89,8 +75,7 @@ mod tests {
     #[test]
     fn only_the_second_broker_flushes_synchronously() {
         let sync = |name| {
-            broker(name, "h:1", Flavour::Clients)
-                .contains(&("flushDiskType".to_owned(), "SYNC_FLUSH".to_owned()))
+            broker(name, "h:1", Flavour::Clients).contains(&("flushDiskType".to_owned(), "SYNC_FLUSH".to_owned()))
         };
         assert_eq!(super::super::BROKERS.map(sync), [false, true, false]);
     }

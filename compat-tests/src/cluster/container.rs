@@ -38,8 +38,7 @@ impl Images {
     /// When the engine cannot be reached or does not have the images.
     pub fn check(&self) -> Result<()> {
         for image in [&self.namesrv, &self.broker] {
-            docker(&["image", "inspect", image])
-                .with_context(|| format!("image {image} is needed"))?;
+            docker(&["image", "inspect", image]).with_context(|| format!("image {image} is needed"))?;
         }
         Ok(())
     }
@@ -48,34 +47,14 @@ impl Images {
 /// Writes the configuration files and returns the name server's address and the servers, not started.
 pub fn prepare(images: &Images, folder: &Path, flavour: Flavour) -> Result<Prepared> {
     static CLUSTERS: AtomicUsize = AtomicUsize::new(0);
-    let network = format!(
-        "compat-{}-{}",
-        std::process::id(),
-        CLUSTERS.fetch_add(1, Ordering::Relaxed)
-    );
-    let host_port = std::net::TcpListener::bind("127.0.0.1:0")?
-        .local_addr()?
-        .port();
+    let network = format!("compat-{}-{}", std::process::id(), CLUSTERS.fetch_add(1, Ordering::Relaxed));
+    let host_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
 
     let namesrv_host = format!("{network}-{NAMESRV}");
-    let mut servers = vec![server(
-        &images.namesrv,
-        &network,
-        folder,
-        NAMESRV,
-        &Vec::new(),
-        Some(host_port),
-    )?];
+    let mut servers = vec![server(&images.namesrv, &network, folder, NAMESRV, &Vec::new(), Some(host_port))?];
     for name in BROKERS {
         let lines = config::broker(name, &format!("{namesrv_host}:{NAMESRV_PORT}"), flavour);
-        servers.push(server(
-            &images.broker,
-            &network,
-            folder,
-            name,
-            &lines,
-            None,
-        )?);
+        servers.push(server(&images.broker, &network, folder, name, &lines, None)?);
     }
     Ok((format!("127.0.0.1:{host_port}"), servers))
 }
@@ -118,15 +97,8 @@ struct InContainer {
 
 impl InContainer {
     fn create(&self, timeout: Duration) -> Result<Container<GenericImage>> {
-        let (image, tag) = self
-            .image
-            .rsplit_once(':')
-            .unwrap_or((&self.image, "latest"));
-        let program = if self.name == NAMESRV {
-            "mqnamesrv"
-        } else {
-            "mqbroker"
-        };
+        let (image, tag) = self.image.rsplit_once(':').unwrap_or((&self.image, "latest"));
+        let program = if self.name == NAMESRV { "mqnamesrv" } else { "mqbroker" };
         let mut request = GenericImage::new(image, tag)
             .with_cmd([program, "-c", &format!("{MOUNT}/server.conf")])
             .with_container_name(format!("{}-{}", self.network, self.name))
@@ -173,10 +145,7 @@ impl Server for InContainer {
                 return Ok(());
             }
             ensure!(container.is_running()?, "it ended: {log}");
-            ensure!(
-                Instant::now() < deadline,
-                "no {BOOT_LINE:?} after {timeout:?}: {log}"
-            );
+            ensure!(Instant::now() < deadline, "no {BOOT_LINE:?} after {timeout:?}: {log}");
             std::thread::sleep(POLL);
         }
     }
@@ -205,11 +174,7 @@ impl Server for InContainer {
     }
 
     fn save_logs(&mut self) {
-        if let Some(log) = self
-            .container
-            .as_ref()
-            .and_then(|container| log_of(container).ok())
-        {
+        if let Some(log) = self.container.as_ref().and_then(|container| log_of(container).ok()) {
             let _ = std::fs::write(self.home.join("output.log"), log);
         }
     }
@@ -224,15 +189,8 @@ impl Drop for InContainer {
 }
 
 fn docker(arguments: &[&str]) -> Result<()> {
-    let Output { status, stderr, .. } = Command::new("docker")
-        .args(arguments)
-        .output()
-        .context("the docker command cannot be run")?;
-    ensure!(
-        status.success(),
-        "docker {}: {}",
-        arguments.join(" "),
-        String::from_utf8_lossy(&stderr).trim()
-    );
+    let Output { status, stderr, .. } =
+        Command::new("docker").args(arguments).output().context("the docker command cannot be run")?;
+    ensure!(status.success(), "docker {}: {}", arguments.join(" "), String::from_utf8_lossy(&stderr).trim());
     Ok(())
 }

@@ -67,18 +67,13 @@ impl Cluster {
         std::fs::create_dir_all(folder)?;
         let folder = &folder.canonicalize()?;
         let (namesrv_addr, servers) = match servers {
-            Servers::Process(bin) => {
-                process::prepare(&process::Program::Ours(bin.clone()), folder, flavour)?
-            }
+            Servers::Process(bin) => process::prepare(&process::Program::Ours(bin.clone()), folder, flavour)?,
             Servers::Java(class_path) => {
                 process::prepare(&process::Program::Java(class_path.clone()), folder, flavour)?
             }
             Servers::Container(images) => container::prepare(images, folder, flavour)?,
         };
-        let mut cluster = Self {
-            namesrv_addr,
-            servers,
-        };
+        let mut cluster = Self { namesrv_addr, servers };
         for name in std::iter::once(NAMESRV).chain(BROKERS) {
             cluster.start_server(name)?;
         }
@@ -88,10 +83,7 @@ impl Cluster {
     /// A cluster of one server, for tests of who uses a cluster.
     #[cfg(test)]
     pub(crate) fn of_namesrv(server: Box<dyn Server>) -> Self {
-        Self {
-            namesrv_addr: String::new(),
-            servers: vec![(NAMESRV.to_owned(), server)],
-        }
+        Self { namesrv_addr: String::new(), servers: vec![(NAMESRV.to_owned(), server)] }
     }
 
     /// `HOST:PORT` of the name server, reachable from this machine.
@@ -106,9 +98,7 @@ impl Cluster {
 
     /// Starts a server on the files it left behind; a broker is also awaited at the name server.
     pub fn start_server(&mut self, name: &str) -> Result<()> {
-        self.server(name)?
-            .start(START_TIMEOUT)
-            .with_context(|| format!("{name} does not start"))?;
+        self.server(name)?.start(START_TIMEOUT).with_context(|| format!("{name} does not start"))?;
         if name == NAMESRV {
             return Ok(());
         }

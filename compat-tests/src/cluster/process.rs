@@ -40,14 +40,8 @@ pub fn prepare(program: &Program, folder: &Path, flavour: Flavour) -> Result<Pre
     let home = folder.join(NAMESRV);
     let lines = vec![
         ("listenPort".to_owned(), namesrv_port.to_string()),
-        (
-            "kvConfigPath".to_owned(),
-            home.join("kvConfig.json").display().to_string(),
-        ),
-        (
-            "configStorePath".to_owned(),
-            home.join("namesrv.properties").display().to_string(),
-        ),
+        ("kvConfigPath".to_owned(), home.join("kvConfig.json").display().to_string()),
+        ("configStorePath".to_owned(), home.join("namesrv.properties").display().to_string()),
     ];
     let mut servers = vec![process(program, NAMESRV, home, &lines)?];
     for name in BROKERS {
@@ -61,32 +55,16 @@ pub fn prepare(program: &Program, folder: &Path, flavour: Flavour) -> Result<Pre
             ("listenPort".to_owned(), port.to_string()),
             ("haListenPort".to_owned(), (port + 1).to_string()),
             ("storePathRootDir".to_owned(), store.display().to_string()),
-            (
-                "storePathCommitLog".to_owned(),
-                store.join("commitlog").display().to_string(),
-            ),
+            ("storePathCommitLog".to_owned(), store.join("commitlog").display().to_string()),
         ]);
         servers.push(process(program, name, home, &lines)?);
     }
     Ok((namesrv_addr, servers))
 }
 
-fn process(
-    program: &Program,
-    name: &str,
-    home: PathBuf,
-    lines: &Properties,
-) -> Result<(String, Box<dyn Server>)> {
+fn process(program: &Program, name: &str, home: PathBuf, lines: &Properties) -> Result<(String, Box<dyn Server>)> {
     config::write(&home, lines)?;
-    Ok((
-        name.to_owned(),
-        Box::new(Process {
-            program: program.clone(),
-            name: name.to_owned(),
-            home,
-            child: None,
-        }),
-    ))
+    Ok((name.to_owned(), Box::new(Process { program: program.clone(), name: name.to_owned(), home, child: None })))
 }
 
 /// A port of which all neighbours named by `offsets` are free as well.
@@ -95,13 +73,9 @@ fn free_port(offsets: &[i32]) -> Result<u16> {
     for _ in 0..ATTEMPTS {
         let probe = TcpListener::bind("127.0.0.1:0")?;
         let port = probe.local_addr()?.port();
-        let neighbours = offsets
-            .iter()
-            .filter(|o| **o != 0)
-            .map(|o| u16::try_from(i32::from(port) + o));
-        let held: Vec<_> = neighbours
-            .map(|p| TcpListener::bind(("127.0.0.1", p?)).map_err(anyhow::Error::from))
-            .collect();
+        let neighbours = offsets.iter().filter(|o| **o != 0).map(|o| u16::try_from(i32::from(port) + o));
+        let held: Vec<_> =
+            neighbours.map(|p| TcpListener::bind(("127.0.0.1", p?)).map_err(anyhow::Error::from)).collect();
         if held.iter().all(Result::is_ok) {
             return Ok(port);
         }
@@ -120,9 +94,7 @@ impl Process {
     fn command(&self) -> Command {
         let is_namesrv = self.name == NAMESRV;
         let mut command = match &self.program {
-            Program::Ours(bin) => {
-                Command::new(bin.join(if is_namesrv { "mqnamesrv" } else { "mqbroker" }))
-            }
+            Program::Ours(bin) => Command::new(bin.join(if is_namesrv { "mqnamesrv" } else { "mqbroker" })),
             Program::Java(class_path) => {
                 let (heap, main) = if is_namesrv {
                     ("-Xmx256m", "org.apache.rocketmq.namesrv.NamesrvStartup")
@@ -138,13 +110,8 @@ impl Process {
         };
         command.arg("-c").arg(config::file_in(&self.home));
         // Both families put logs, and what has no path of its own, below the home folder.
-        command
-            .env("HOME", &self.home)
-            .env("ROCKETMQ_HOME", &self.home);
-        command
-            .env_remove("NAMESRV_ADDR")
-            .env_remove("JAVA_TOOL_OPTIONS")
-            .current_dir(&self.home);
+        command.env("HOME", &self.home).env("ROCKETMQ_HOME", &self.home);
+        command.env_remove("NAMESRV_ADDR").env_remove("JAVA_TOOL_OPTIONS").current_dir(&self.home);
         command
     }
 
@@ -153,9 +120,7 @@ impl Process {
     }
 
     fn boot_lines(&self) -> usize {
-        std::fs::read(self.output()).map_or(0, |text| {
-            String::from_utf8_lossy(&text).matches(BOOT_LINE).count()
-        })
+        std::fs::read(self.output()).map_or(0, |text| String::from_utf8_lossy(&text).matches(BOOT_LINE).count())
     }
 
     fn ended(&mut self) {
@@ -174,15 +139,9 @@ impl Server for Process {
             self.ended();
         }
         let boots_before = self.boot_lines();
-        let output: File = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.output())?;
+        let output: File = OpenOptions::new().create(true).append(true).open(self.output())?;
         let mut command = self.command();
-        command
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().with_context(|| format!("{command:?}"))?;
         interrupt::remember(Started::Process(child.id().cast_signed()));
         let child = self.child.insert(child);
@@ -197,10 +156,7 @@ impl Server for Process {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                bail!(
-                    "no {BOOT_LINE:?} after {timeout:?}, see {}",
-                    self.output().display()
-                );
+                bail!("no {BOOT_LINE:?} after {timeout:?}, see {}", self.output().display());
             }
             std::thread::sleep(POLL);
         }
@@ -216,9 +172,7 @@ impl Server for Process {
     }
 
     fn stop(&mut self, timeout: Duration) -> Result<()> {
-        let Some(child) = &mut self.child else {
-            bail!("{} is not running", self.name)
-        };
+        let Some(child) = &mut self.child else { bail!("{} is not running", self.name) };
         if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
             kill_process(pid, Signal::TERM)?;
         }

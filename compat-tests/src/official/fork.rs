@@ -86,12 +86,7 @@ struct Machine {
 impl Fork {
     /// `folder` takes the log and the home folder of the virtual machine.
     pub fn new(class_path: String, environment: Environment, folder: &Path) -> Self {
-        Self {
-            class_path,
-            environment,
-            folder: folder.to_owned(),
-            machine: None,
-        }
+        Self { class_path, environment, folder: folder.to_owned(), machine: None }
     }
 
     /// Runs one class. What goes wrong with the virtual machine is a failure of the running method.
@@ -131,11 +126,7 @@ impl Fork {
                     let message = match e {
                         RecvTimeoutError::Timeout => {
                             write_stacks(&machine.child);
-                            format!(
-                                "nothing happened for {:?}; stacks are in {}",
-                                job.silence,
-                                self.log().display()
-                            )
+                            format!("nothing happened for {:?}; stacks are in {}", job.silence, self.log().display())
                         }
                         RecvTimeoutError::Disconnected => {
                             format!("the virtual machine ended, see {}", self.log().display())
@@ -173,28 +164,16 @@ impl Fork {
 
     fn start(&self) -> Result<Machine> {
         std::fs::create_dir_all(&self.folder)?;
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.log())?;
+        let log = OpenOptions::new().create(true).append(true).open(self.log())?;
         let mut command = Command::new("java");
-        command
-            .args(["-Xmx1g", "-XX:+UseSerialGC"])
-            .args(JAVA_OPENS);
+        command.args(["-Xmx1g", "-XX:+UseSerialGC"]).args(JAVA_OPENS);
         command.arg(format!("-Duser.home={}", self.folder.display()));
-        command
-            .args(["-cp", &self.class_path, "hypergol.compat.RunOfficial"])
-            .current_dir(&self.folder);
-        command
-            .env("NAMESRV_ADDR", &self.environment.namesrv)
-            .env_remove("COMPAT_CONTROL");
+        command.args(["-cp", &self.class_path, "hypergol.compat.RunOfficial"]).current_dir(&self.folder);
+        command.env("NAMESRV_ADDR", &self.environment.namesrv).env_remove("COMPAT_CONTROL");
         if let Some(control) = &self.environment.control {
             command.env("COMPAT_CONTROL", control);
         }
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().context("java cannot be run")?;
         interrupt::remember(Started::Process(child.id().cast_signed()));
         let stdin = child.stdin.take().context("stdin is piped")?;
@@ -211,11 +190,7 @@ impl Fork {
                 }
             }
         });
-        Ok(Machine {
-            child,
-            stdin,
-            events,
-        })
+        Ok(Machine { child, stdin, events })
     }
 
     fn kill(&mut self) {

@@ -41,11 +41,7 @@ impl Plan {
     }
 
     fn selects(&self, row: &Row) -> bool {
-        row.set <= self.set
-            && self
-                .filter
-                .as_ref()
-                .is_none_or(|f| format!("{}#{}", row.class, row.method).contains(f))
+        row.set <= self.set && self.filter.as_ref().is_none_or(|f| format!("{}#{}", row.class, row.method).contains(f))
     }
 
     fn runs(&self, row: &Row) -> bool {
@@ -60,10 +56,7 @@ impl Plan {
     /// One job a class, the longest first: the forks then end at about the same time.
     pub fn jobs(&self) -> Vec<Job> {
         let mut classes: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
-        self.rows
-            .iter()
-            .filter(|r| self.runs(r))
-            .for_each(|r| classes.entry(&r.class).or_default().push(r));
+        self.rows.iter().filter(|r| self.runs(r)).for_each(|r| classes.entry(&r.class).or_default().push(r));
         let mut jobs: Vec<(f32, Job)> = classes
             .into_iter()
             .map(|(class, rows)| {
@@ -82,11 +75,7 @@ impl Plan {
 
     /// The tests of the selection that do not run, with the reason.
     pub fn not_run(&self) -> Vec<Test> {
-        let selected = |r: &&Row| {
-            self.filter
-                .as_ref()
-                .is_none_or(|f| format!("{}#{}", r.class, r.method).contains(f))
-        };
+        let selected = |r: &&Row| self.filter.as_ref().is_none_or(|f| format!("{}#{}", r.class, r.method).contains(f));
         let rows = self.rows.iter().filter(selected).filter(|r| !self.runs(r));
         rows.map(|row| {
             let outcome = match self.expected(row) {
@@ -105,30 +94,21 @@ impl Plan {
         let first = by_method(job, fork.run(job));
         let again: Vec<String> = first
             .iter()
-            .filter(|(method, ended)| {
-                ended.status == Status::Fail && self.is_expected_pass(&job.class, method)
-            })
+            .filter(|(method, ended)| ended.status == Status::Fail && self.is_expected_pass(&job.class, method))
             .map(|(method, _)| method.clone())
             .collect();
         let mut second = BTreeMap::new();
         if !again.is_empty() {
-            let job = Job {
-                methods: again,
-                ..job.clone()
-            };
+            let job = Job { methods: again, ..job.clone() };
             second = by_method(&job, fork.run(&job));
         }
         first
             .into_iter()
             .map(|(method, ended)| {
                 let outcome = match second.remove(&method) {
-                    Some(Ended {
-                        status: Status::Pass,
-                        ..
-                    }) => Outcome::Passed(Some(format!(
-                        "passed at the second attempt, the first: {}",
-                        ended.message
-                    ))),
+                    Some(Ended { status: Status::Pass, .. }) => {
+                        Outcome::Passed(Some(format!("passed at the second attempt, the first: {}", ended.message)))
+                    }
                     Some(retried) => self.judge(&job.class, &method, &retried),
                     None => self.judge(&job.class, &method, &ended),
                 };
@@ -138,67 +118,45 @@ impl Plan {
     }
 
     fn row(&self, class: &str, method: &str) -> Option<&Row> {
-        self.rows
-            .iter()
-            .find(|r| r.class == class && (r.method == method || r.method == WHOLE_CLASS))
+        self.rows.iter().find(|r| r.class == class && (r.method == method || r.method == WHOLE_CLASS))
     }
 
     fn is_expected_pass(&self, class: &str, method: &str) -> bool {
-        self.row(class, method)
-            .is_none_or(|r| self.expected(r) == Expected::Pass)
+        self.row(class, method).is_none_or(|r| self.expected(r) == Expected::Pass)
     }
 
     fn judge(&self, class: &str, method: &str, ended: &Ended) -> Outcome {
         let known = !self.is_expected_pass(class, method);
         match ended.status {
-            Status::Pass if known => Outcome::Passed(Some(
-                "the table says that it fails: change that row".to_owned(),
-            )),
+            Status::Pass if known => Outcome::Passed(Some("the table says that it fails: change that row".to_owned())),
             Status::Pass => Outcome::Passed(None),
             Status::Fail if known => {
                 let why = self.row(class, method).map_or("", |r| &r.why);
                 Outcome::KnownFailure(why.to_owned())
             }
-            Status::Fail => Outcome::Failed {
-                message: ended.message.clone(),
-                detail: ended.trace.clone(),
-            },
+            Status::Fail => Outcome::Failed { message: ended.message.clone(), detail: ended.trace.clone() },
             Status::Skip => Outcome::Skipped(ended.message.clone()),
         }
     }
 }
 
 fn test(class: &str, method: &str, time: Duration, outcome: Outcome) -> Test {
-    Test {
-        suite: SUITE.to_owned(),
-        class: class.to_owned(),
-        name: method.to_owned(),
-        time,
-        outcome,
-    }
+    Test { suite: SUITE.to_owned(), class: class.to_owned(), name: method.to_owned(), time, outcome }
 }
 
 /// A result for every method of the job: those without one of their own share the fate of the class.
 fn by_method(job: &Job, ended: Vec<Ended>) -> BTreeMap<String, Ended> {
-    let of_class = ended
-        .iter()
-        .find(|e| e.method.is_none())
-        .cloned()
-        .unwrap_or_else(|| Ended {
-            method: None,
-            status: Status::Fail,
-            time: Duration::ZERO,
-            message: "it did not run".to_owned(),
-            trace: String::new(),
-        });
-    let mut results: BTreeMap<String, Ended> = ended
-        .into_iter()
-        .filter_map(|e| e.method.clone().map(|method| (method, e)))
-        .collect();
+    let of_class = ended.iter().find(|e| e.method.is_none()).cloned().unwrap_or_else(|| Ended {
+        method: None,
+        status: Status::Fail,
+        time: Duration::ZERO,
+        message: "it did not run".to_owned(),
+        trace: String::new(),
+    });
+    let mut results: BTreeMap<String, Ended> =
+        ended.into_iter().filter_map(|e| e.method.clone().map(|method| (method, e))).collect();
     for method in job.methods.iter().filter(|m| *m != WHOLE_CLASS) {
-        results
-            .entry(method.clone())
-            .or_insert_with(|| of_class.clone());
+        results.entry(method.clone()).or_insert_with(|| of_class.clone());
     }
     results
 }
@@ -247,29 +205,17 @@ pub fn run(plan: &Plan, forks: &mut [Fork]) -> Vec<Test> {
 pub fn build(folder: &Path) -> Result<String> {
     let target = folder.join("target");
     let class_path = target.join("classpath.txt");
-    if newest(&[folder.join("pom.xml"), folder.join("src")])
-        >= newest(std::slice::from_ref(&class_path))
-    {
+    if newest(&[folder.join("pom.xml"), folder.join("src")]) >= newest(std::slice::from_ref(&class_path)) {
         eprintln!("compiling {}", folder.display());
         let status = Command::new("mvn")
             .args(["-q", "-B", "process-classes"])
             .current_dir(folder)
             .status()
             .context("mvn cannot be run (Debian: apt-get install maven default-jdk-headless)")?;
-        ensure!(
-            status.success(),
-            "mvn process-classes in {} ended with {status}",
-            folder.display()
-        );
+        ensure!(status.success(), "mvn process-classes in {} ended with {status}", folder.display());
     }
-    let jars =
-        std::fs::read_to_string(&class_path).with_context(|| class_path.display().to_string())?;
-    Ok(format!(
-        "{}:{}:{}",
-        target.join("classes").display(),
-        target.join("official-tests").display(),
-        jars.trim()
-    ))
+    let jars = std::fs::read_to_string(&class_path).with_context(|| class_path.display().to_string())?;
+    Ok(format!("{}:{}:{}", target.join("classes").display(), target.join("official-tests").display(), jars.trim()))
 }
 
 /// The newest modification below these paths; the beginning of time when there is nothing.
@@ -330,101 +276,50 @@ mod tests {
     }
 
     fn methods(plan: &Plan) -> Vec<(String, Vec<String>)> {
-        plan.jobs()
-            .into_iter()
-            .map(|j| (j.class, j.methods))
-            .collect()
+        plan.jobs().into_iter().map(|j| (j.class, j.methods)).collect()
     }
 
     fn job(class: &str, methods: &[&str]) -> (String, Vec<String>) {
-        (
-            class.to_owned(),
-            methods.iter().map(|m| (*m).to_owned()).collect(),
-        )
+        (class.to_owned(), methods.iter().map(|m| (*m).to_owned()).collect())
     }
 
     #[test]
     fn the_longest_class_is_first_and_the_slow_test_waits() {
         assert_eq!(methods(&plan()), [job("B", &["b"]), job("A", &["a"])]);
-        let full = Plan {
-            set: Set::Full,
-            known_failing: true,
-            ..plan()
-        };
-        assert_eq!(
-            methods(&full),
-            [job("A", &["a", "slow"]), job("B", &["b", "known"])]
-        );
-        let java = Plan {
-            as_java: true,
-            ..plan()
-        };
-        assert_eq!(
-            methods(&java),
-            [job("B", &["b", "known"]), job("A", &["a"])]
-        );
+        let full = Plan { set: Set::Full, known_failing: true, ..plan() };
+        assert_eq!(methods(&full), [job("A", &["a", "slow"]), job("B", &["b", "known"])]);
+        let java = Plan { as_java: true, ..plan() };
+        assert_eq!(methods(&java), [job("B", &["b", "known"]), job("A", &["a"])]);
     }
 
     #[test]
     fn everything_selected_and_not_run_has_a_reason() {
-        let outcomes: Vec<_> = plan()
-            .not_run()
-            .into_iter()
-            .map(|t| (t.name, t.outcome))
-            .collect();
+        let outcomes: Vec<_> = plan().not_run().into_iter().map(|t| (t.name, t.outcome)).collect();
         assert_eq!(
             outcomes,
             [
-                (
-                    "slow".to_owned(),
-                    Outcome::Skipped("slow, runs with --set full".to_owned())
-                ),
-                (
-                    "known".to_owned(),
-                    Outcome::KnownFailure("because".to_owned())
-                ),
-                (
-                    WHOLE_CLASS.to_owned(),
-                    Outcome::NotApplicable("because".to_owned())
-                ),
+                ("slow".to_owned(), Outcome::Skipped("slow, runs with --set full".to_owned())),
+                ("known".to_owned(), Outcome::KnownFailure("because".to_owned())),
+                (WHOLE_CLASS.to_owned(), Outcome::NotApplicable("because".to_owned())),
             ]
         );
     }
 
     #[test]
     fn a_method_without_a_result_did_not_run() {
-        let job = Job {
-            class: "A".to_owned(),
-            methods: vec!["a".to_owned(), "b".to_owned()],
-            silence: SILENCE_MIN,
-        };
+        let job = Job { class: "A".to_owned(), methods: vec!["a".to_owned(), "b".to_owned()], silence: SILENCE_MIN };
         let results = by_method(&job, vec![ended(Some("a"), Status::Pass)]);
         assert_eq!(results["b"].status, Status::Fail);
         let results = by_method(&job, vec![ended(None, Status::Skip)]);
-        assert_eq!(
-            (results["a"].status, results["b"].status),
-            (Status::Skip, Status::Skip)
-        );
+        assert_eq!((results["a"].status, results["b"].status), (Status::Skip, Status::Skip));
     }
 
     #[test]
     fn a_known_failure_that_passes_is_a_remark() {
         let plan = plan();
-        assert!(matches!(
-            plan.judge("B", "known", &ended(None, Status::Fail)),
-            Outcome::KnownFailure(_)
-        ));
-        assert!(matches!(
-            plan.judge("B", "known", &ended(None, Status::Pass)),
-            Outcome::Passed(Some(_))
-        ));
-        assert!(matches!(
-            plan.judge("B", "b", &ended(None, Status::Fail)),
-            Outcome::Failed { .. }
-        ));
-        assert!(matches!(
-            plan.judge("B", "new", &ended(None, Status::Fail)),
-            Outcome::Failed { .. }
-        ));
+        assert!(matches!(plan.judge("B", "known", &ended(None, Status::Fail)), Outcome::KnownFailure(_)));
+        assert!(matches!(plan.judge("B", "known", &ended(None, Status::Pass)), Outcome::Passed(Some(_))));
+        assert!(matches!(plan.judge("B", "b", &ended(None, Status::Fail)), Outcome::Failed { .. }));
+        assert!(matches!(plan.judge("B", "new", &ended(None, Status::Fail)), Outcome::Failed { .. }));
     }
 }

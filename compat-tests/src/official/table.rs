@@ -60,20 +60,13 @@ pub fn read(file: &Path) -> Result<Vec<Row>> {
 }
 
 fn parse(text: &str) -> Result<Vec<Row>> {
-    let lines = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    lines
-        .map(|(n, line)| row(line).with_context(|| format!("line {}", n + 1)))
-        .collect()
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|(n, line)| row(line).with_context(|| format!("line {}", n + 1))).collect()
 }
 
 fn row(line: &str) -> Result<Row> {
     let fields: Vec<&str> = line.splitn(7, ',').collect();
-    let [class, method, ours, java, seconds, set, why] = fields[..] else {
-        bail!("seven fields are needed: {line}")
-    };
+    let [class, method, ours, java, seconds, set, why] = fields[..] else { bail!("seven fields are needed: {line}") };
     let row = Row {
         class: class.to_owned(),
         method: method.to_owned(),
@@ -111,13 +104,8 @@ mod tests {
 
     #[test]
     fn the_table_is_sound() {
-        let rows = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("official-tests.csv"))
-            .expect("it parses");
-        assert!(
-            rows.len() > 200,
-            "every official test has a row, these are {}",
-            rows.len()
-        );
+        let rows = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("official-tests.csv")).expect("it parses");
+        assert!(rows.len() > 200, "every official test has a row, these are {}", rows.len());
         let mut seen = BTreeSet::new();
         for row in &rows {
             assert!(seen.insert((&row.class, &row.method)), "twice: {row:?}");
@@ -131,10 +119,7 @@ mod tests {
     #[test]
     fn a_failure_without_a_reason_is_refused() {
         assert!(parse("a.B,t,pass,pass,1,ci,\n").is_ok());
-        let error = format!(
-            "{:#}",
-            parse("# comment\na.B,t,fail,pass,1,ci,\n").expect_err("no reason")
-        );
+        let error = format!("{:#}", parse("# comment\na.B,t,fail,pass,1,ci,\n").expect_err("no reason"));
         assert!(error.contains("line 2") && error.contains("why"), "{error}");
     }
 }
