@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::topic::DataVersion;
+use crate::protocol::fastjson::{FromJson, JsonError, Reader, ToJson, Writer};
 use crate::{body, json_enum};
 
 const SECOND_MS: i64 = 1_000;
@@ -97,13 +98,6 @@ body! {
         "multiplier" multiplier: i64 = 2,
     }
 
-    /// A delay for each delivery.
-    #[derive(Eq)]
-    pub struct CustomizedRetryPolicy {
-        /// Delays in ms; the first failed delivery takes the third.
-        "next" next: Vec<i64> = RETRY_DELAYS_MS.to_vec(),
-    }
-
     /// A fixed subscription of a group.
     #[derive(Eq)]
     pub struct SimpleSubscriptionData {
@@ -154,6 +148,50 @@ body! {
     }
 }
 
+/// A delay for each delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomizedRetryPolicy {
+    /// Delays in ms; the first failed delivery takes the third. Wire name `next`.
+    pub next: Vec<i64>,
+}
+
+impl Default for CustomizedRetryPolicy {
+    fn default() -> Self {
+        Self { next: RETRY_DELAYS_MS.to_vec() }
+    }
+}
+
+impl FromJson for CustomizedRetryPolicy {
+    fn from_json(reader: &mut Reader<'_>) -> Result<Option<Self>, JsonError> {
+        let mut policy = Self::default();
+        let present = reader.object(|reader| {
+            let key = reader.key()?;
+            reader.colon()?;
+            match &*key {
+                "next" => policy.next = Vec::from_json(reader)?.unwrap_or_default(),
+                _ => reader.skip()?,
+            }
+            Ok(())
+        })?;
+        Ok(present.then_some(policy))
+    }
+}
+
+impl ToJson for CustomizedRetryPolicy {
+    fn to_json(&self, writer: &mut Writer) {
+        writer.bean(|bean| bean.field("next", &LongArray(&self.next)));
+    }
+}
+
+/// A Java `long[]`, which stays on one line even in files.
+struct LongArray<'a>(&'a [i64]);
+
+impl ToJson for LongArray<'_> {
+    fn to_json(&self, writer: &mut Writer) {
+        writer.integers(self.0);
+    }
+}
+
 impl SubscriptionGroupConfig {
     /// A group with Java's defaults.
     pub fn new(group_name: impl Into<String>) -> Self {
@@ -196,6 +234,59 @@ impl CustomizedRetryPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::fastjson::Body;
+
+    /// As fastjson2 2.0.59 writes it with `PrettyFormat`.
+    #[test]
+    fn a_file_is_indented_as_in_java() {
+        let mut group = SubscriptionGroupConfig::new("G");
+        group.group_retry_policy.customized_retry_policy = Some(CustomizedRetryPolicy { next: vec![1000, 5000] });
+        group.subscription_data_set = Some(Vec::new());
+        let mut wrapper = SubscriptionGroupWrapper::default();
+        wrapper.data_version.timestamp = 5;
+        wrapper.forbidden_table.insert("G".into(), BTreeMap::from([("T".into(), 1)]));
+        wrapper.subscription_group_table.insert("G".into(), group);
+        let expected = r#"{
+	"dataVersion":{
+		"counter":0,
+		"stateVersion":0,
+		"timestamp":5
+	},
+	"forbiddenTable":{
+		"G":{
+			"T":1
+		}
+	},
+	"subscriptionGroupTable":{
+		"G":{
+			"attributes":{},
+			"brokerId":0,
+			"consumeBroadcastEnable":true,
+			"consumeEnable":true,
+			"consumeFromMinEnable":true,
+			"consumeMessageOrderly":false,
+			"consumeTimeoutMinute":15,
+			"groupName":"G",
+			"groupRetryPolicy":{
+				"customizedRetryPolicy":{
+					"next":[1000,5000]
+				},
+				"type":"CUSTOMIZED"
+			},
+			"groupSysFlag":0,
+			"notifyConsumerIdsChangedEnable":true,
+			"retryMaxTimes":16,
+			"retryQueueNums":1,
+			"subscriptionDataSet":[
+				
+			],
+			"whichBrokerWhenConsumeSlowly":1
+		}
+	}
+}"#;
+        assert_eq!(String::from_utf8(wrapper.encode_pretty()).unwrap(), expected);
+        assert_eq!(SubscriptionGroupWrapper::decode(expected.as_bytes()).unwrap(), wrapper);
+    }
 
     #[test]
     fn default_delays_start_at_the_third_level() {

@@ -84,63 +84,63 @@ body! {
     #[derive(Eq)]
     pub struct BatchAck {
         /// Offsets acknowledged, relative to `start_offset`.
-        "b" bit_set: Option<BitSet>,
+        "b" | "bitSet" bit_set: Option<BitSet>,
         /// Group.
-        "c" consumer_group: String,
+        "c" | "consumerGroup" consumer_group: String,
         /// Invisible time, ms.
-        "it" invisible_time: i64,
+        "it" | "invisibleTime" invisible_time: i64,
         /// Time of the pop, ms since 1970.
-        "pt" pop_time: i64,
+        "pt" | "popTime" pop_time: i64,
         /// Queue id.
-        "q" queue_id: i32,
+        "q" | "queueId" queue_id: i32,
         /// `1` or `2` for the retry topics, `0` for the topic itself.
-        "r" retry: Option<String>,
+        "r" | "retry" retry: Option<String>,
         /// Queue of the revive topic.
-        "rq" revive_queue_id: i32,
+        "rq" | "reviveQueueId" revive_queue_id: i32,
         /// First offset of the pop.
-        "so" start_offset: i64,
+        "so" | "startOffset" start_offset: i64,
         /// Topic.
-        "t" topic: String,
+        "t" | "topic" topic: String,
     }
 
     /// Body of an acknowledgement record in the revive topic.
     #[derive(Eq)]
     pub struct AckMsg {
         /// Offset acknowledged.
-        "ao" ack_offset: i64,
+        "ao" | "ackOffset" ack_offset: i64,
         /// Broker.
-        "bn" broker_name: Option<String>,
+        "bn" | "brokerName" broker_name: Option<String>,
         /// Group.
-        "c" consumer_group: String,
+        "c" | "consumerGroup" consumer_group: String,
         /// Time of the pop, ms since 1970.
-        "pt" pop_time: i64,
+        "pt" | "popTime" pop_time: i64,
         /// Queue id.
-        "q" queue_id: i32,
+        "q" | "queueId" queue_id: i32,
         /// First offset of the pop.
-        "so" start_offset: i64,
+        "so" | "startOffset" start_offset: i64,
         /// Topic.
-        "t" topic: String,
+        "t" | "topic" topic: String,
     }
 
     /// Body of a record in the revive topic that acknowledges several messages.
     #[derive(Eq)]
     pub struct BatchAckMsg {
         /// Unused here.
-        "ao" ack_offset: i64,
+        "ao" | "ackOffset" ack_offset: i64,
         /// Offsets acknowledged.
-        "aol" ack_offset_list: Vec<i64>,
+        "aol" | "ackOffsetList" ack_offset_list: Vec<i64>,
         /// Broker.
-        "bn" broker_name: Option<String>,
+        "bn" | "brokerName" broker_name: Option<String>,
         /// Group.
-        "c" consumer_group: String,
+        "c" | "consumerGroup" consumer_group: String,
         /// Time of the pop, ms since 1970.
-        "pt" pop_time: i64,
+        "pt" | "popTime" pop_time: i64,
         /// Queue id.
-        "q" queue_id: i32,
+        "q" | "queueId" queue_id: i32,
         /// First offset of the pop.
-        "so" start_offset: i64,
+        "so" | "startOffset" start_offset: i64,
         /// Topic.
-        "t" topic: String,
+        "t" | "topic" topic: String,
     }
 }
 
@@ -178,7 +178,7 @@ pub struct PopCheckPoint {
 impl PopCheckPoint {
     /// When the messages become visible again, ms since 1970.
     pub fn revive_time(&self) -> i64 {
-        self.pop_time.saturating_add(self.invisible_time)
+        self.pop_time.wrapping_add(self.invisible_time)
     }
 }
 

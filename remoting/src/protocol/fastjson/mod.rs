@@ -134,7 +134,8 @@ impl FromJson for String {
     }
 }
 
-/// An empty `String` stands for Java's null; use `Option<String>` where the two must be told apart.
+/// In the field of a bean, an empty `String` stands for Java's null; use `Option<String>` where the two must be told
+/// apart.
 impl ToJson for String {
     fn to_json(&self, writer: &mut Writer) {
         writer.string(self);
@@ -288,17 +289,21 @@ pub const fn names_rise(names: &[&str]) -> bool {
 
 /// Declares a bean: its fields with their wire names, in the order in which Java writes them.
 ///
-/// A field is `"wireName" field: Type`, with ` = default` where Java's default is not Rust's. A `String`
+/// A field is `"wireName" field: Type`, with ` = default` where Java's default is not Rust's, and with
+/// `| "otherName"` for names that are taken on input as well. A `String`
 /// that is empty and an `Option` that is `None` are left out on output. The struct gets `Clone`,
 /// `Debug`, `PartialEq`, `Default` (Java's defaults), [`FromJson`](crate::protocol::fastjson::FromJson)
 /// and [`ToJson`](crate::protocol::fastjson::ToJson); unknown fields are ignored on input, missing ones
-/// and nulls take the default.
+/// take the default, and a null gives 0, false, `None` or the type's own default.
 #[macro_export]
 macro_rules! body {
     ($(
         $(#[$meta:meta])*
         $vis:vis struct $name:ident {
-            $($(#[$field_meta:meta])* $wire:literal $field:ident: $type:ty $(= $default:expr)?),* $(,)?
+            $(
+                $(#[$field_meta:meta])*
+                $wire:literal $(| $alias:literal)* $field:ident: $type:ty $(= $default:expr)?
+            ),* $(,)?
         }
     )+) => {$(
         $(#[$meta])*
@@ -331,9 +336,9 @@ macro_rules! body {
                     let key = reader.key()?;
                     reader.colon()?;
                     match &*key {
-                        $($wire => {
+                        $($wire $(| $alias)* => {
                             bean.$field = <$type as $crate::protocol::fastjson::FromJson>::from_json(reader)?
-                                .unwrap_or_else(|| $crate::body!(@default $($default)?));
+                                .unwrap_or_default();
                         })*
                         _ => reader.skip()?,
                     }

@@ -132,7 +132,8 @@ impl<'a> Reader<'a> {
         Ok(Some(value))
     }
 
-    /// Reads an array. `item` is called at each item and must consume it. Returns false for null.
+    /// Reads an array. `item` is called at each item and must consume it. A single object stands for an array of
+    /// it. Returns false for null.
     pub fn array(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), JsonError>) -> Result<bool, JsonError> {
         self.items(&mut item)
     }
@@ -140,6 +141,10 @@ impl<'a> Reader<'a> {
     fn items(&mut self, item: &mut dyn FnMut(&mut Self) -> Result<(), JsonError>) -> Result<bool, JsonError> {
         if let Some(present) = self.referenced(|reader| reader.items(item))? {
             return Ok(present);
+        }
+        if self.peek()? == b'{' {
+            item(self)?;
+            return Ok(true);
         }
         if self.peek()? != b'[' {
             return self.null_or("an array");

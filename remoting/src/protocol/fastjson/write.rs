@@ -2,12 +2,15 @@
 
 use super::{JsonKey, ToJson};
 
+/// Largest integer that a double holds exactly, 2^53 - 1.
+const JAVASCRIPT_INTEGER_MAX: u64 = (1 << 53) - 1;
+
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
     /// One item a line, indented with tabs (`PrettyFormat`).
     pub pretty: bool,
-    /// Integer keys in quotes (`BrowserCompatible`).
+    /// Integer keys, and integers beyond 2^53 - 1, in quotes (`BrowserCompatible`).
     pub quote_keys: bool,
 }
 
@@ -43,8 +46,13 @@ impl Writer {
         self.out.extend_from_slice(text.as_bytes());
     }
 
-    /// Appends an integer.
+    /// Appends an integer; in quotes where the style asks for standard JSON and JavaScript could not hold it.
     pub fn integer(&mut self, value: i64) {
+        let quote = self.style.quote_keys && value.unsigned_abs() > JAVASCRIPT_INTEGER_MAX;
+        self.digits(value, quote);
+    }
+
+    fn digits(&mut self, value: i64, quote: bool) {
         let mut digits = [0u8; 20];
         let mut start = digits.len();
         let mut rest = value.unsigned_abs();
@@ -57,21 +65,19 @@ impl Writer {
             }
         }
         if value < 0 {
-            self.out.push(b'-');
+            start -= 1;
+            digits[start] = b'-';
         }
+        let quote: &[u8] = if quote { b"\"" } else { b"" };
+        self.out.extend_from_slice(quote);
         self.out.extend_from_slice(&digits[start..]);
+        self.out.extend_from_slice(quote);
         self.in_field = false;
     }
 
     /// Appends an integer that is the key of a map.
     pub fn integer_key(&mut self, value: i64) {
-        if self.style.quote_keys {
-            self.out.push(b'"');
-        }
-        self.integer(value);
-        if self.style.quote_keys {
-            self.out.push(b'"');
-        }
+        self.digits(value, self.style.quote_keys);
     }
 
     /// Appends a double as `Double.toString` writes it: plain for 1e-3 <= |x| < 1e7, else with an
@@ -125,6 +131,19 @@ impl Writer {
         }
         self.out.extend_from_slice(&bytes[copied..]);
         self.out.push(b'"');
+    }
+
+    /// Appends an array of integers on one line in every style, as fastjson writes Java's `long[]`.
+    pub fn integers(&mut self, values: &[i64]) {
+        self.out.push(b'[');
+        for (i, value) in values.iter().enumerate() {
+            if i > 0 {
+                self.out.push(b',');
+            }
+            self.integer(*value);
+        }
+        self.out.push(b']');
+        self.in_field = false;
     }
 
     /// Writes a bean: `fields` names each field in Java's order.
@@ -219,11 +238,8 @@ pub struct MapWriter<'a> {
 }
 
 impl MapWriter<'_> {
-    /// Writes an entry.
+    /// Writes an entry, whatever its value.
     pub fn entry<K: JsonKey, V: ToJson + ?Sized>(&mut self, key: &K, value: &V) {
-        if value.is_null() {
-            return;
-        }
         if std::mem::take(&mut self.empty) {
             self.writer.open(b'{');
         } else {
