@@ -19,7 +19,7 @@ pub use auth_keys::AuthKeys;
 pub use broker_keys::BrokerKeys;
 pub use store_keys::StoreKeys;
 
-use crate::delay_levels::DelayLevels;
+use crate::schedule::levels::DelayLevels;
 use crate::error::BrokerError;
 
 /// Port of a broker without a configuration.
@@ -137,7 +137,8 @@ impl BrokerSettings {
     /// # Errors
     /// [`BrokerError::Config`].
     pub fn delay_levels(&self) -> Result<DelayLevels, BrokerError> {
-        DelayLevels::parse(&self.store.message_delay_level).map_err(|reason| refused("messageDelayLevel", reason))
+        DelayLevels::parse(&self.store.message_delay_level)
+            .map_err(|error| refused("messageDelayLevel", error.to_string()))
     }
 
     /// The store's part of the settings.
@@ -179,8 +180,6 @@ impl BrokerSettings {
             max_transfer_count_on_message_in_disk: bytes(keys.max_transfer_count_on_message_in_disk),
             access_message_in_memory_max_ratio: percent(keys.access_message_in_memory_max_ratio),
             max_filter_message_size: bytes(keys.max_filter_message_size),
-            travel_cq_file_num_when_get_message: bytes(keys.travel_cq_file_num_when_get_message),
-            pull_batch_max_message_count: bytes(keys.pull_batch_max_message_count),
             message_index_enable: keys.message_index_enable,
             max_hash_slot_num: count(keys.max_hash_slot_num),
             max_index_num: count(keys.max_index_num),

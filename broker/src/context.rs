@@ -1,11 +1,147 @@
 //! The broker's state, shared by all handlers.
 
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use hypergol_store::MessageStore;
+use hypergol_config::Live;
+use hypergol_remoting::{Client, Limits};
+use hypergol_remoting::client::NoRequests;
+use hypergol_store::{Arrival, MessageStore, StoreHooks};
+
+use crate::config::{self, BrokerSettings};
+use crate::consumers::Consumers;
+use crate::schedule::levels::DelayLevels;
+use crate::error::BrokerError;
+use crate::groups::Groups;
+use crate::held_requests::{DuePulls, HeldPulls};
+use crate::offsets::Offsets;
+use crate::persist::ConfigWriter;
+use crate::producers::Producers;
+use crate::queue_locks::QueueLocks;
+use crate::stats::BrokerStats;
+use crate::topics::Topics;
+use crate::unique_key::UniqueKeys;
 
 /// A broker. Handlers get it as `&Arc<Broker>`; all of it may be used from any thread.
 pub struct Broker {
+    /// The configuration; changes at run time.
+    pub settings: Arc<Live<BrokerSettings>>,
+    /// Address that clients reach this broker at; part of every message id.
+    pub store_host: SocketAddr,
     /// The message store.
     pub store: Arc<MessageStore>,
+    /// The delay levels.
+    pub delay_levels: DelayLevels,
+    /// Topics.
+    pub topics: Topics,
+    /// Consumer groups' settings.
+    pub groups: Groups,
+    /// Consumer groups' positions.
+    pub offsets: Offsets,
+    /// Connected producers.
+    pub producers: Producers,
+    /// Connected consumers.
+    pub consumers: Consumers,
+    /// Locks of queues, held by consumers that keep order.
+    pub queue_locks: QueueLocks,
+    /// Pulls that wait for a message.
+    pub held_pulls: Arc<HeldPulls>,
+    /// Statistics of topics and groups.
+    pub stats: BrokerStats,
+    /// Makes unique keys for messages that have none.
+    pub unique_keys: UniqueKeys,
+    /// Connections to name servers and other brokers.
+    pub client: Client,
+    /// Writes the files of `config/`.
+    pub config_writer: Arc<ConfigWriter>,
+    /// When the broker was opened, milliseconds since 1970.
+    pub started_ms: i64,
+}
+
+/// Lanes for pulls that are due; more do not help before as many queues are busy at once.
+const LANES_MAX: usize = 4;
+
+impl Broker {
+    /// Loads the broker's files and opens the store. Nothing is served before the ports are opened.
+    ///
+    /// # Errors
+    /// [`BrokerError`]; nothing is left running.
+    pub fn open(settings: Arc<Live<BrokerSettings>>) -> Result<(Arc<Self>, Vec<DuePulls>), BrokerError> {
+        let current = settings.load();
+        config::check(&current)?;
+        config::warn_of_ineffective(&current);
+        let delay_levels = current.delay_levels()?;
+        let lanes = std::thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX);
+        let (held_pulls, due) = HeldPulls::new(lanes);
+        let held_pulls = Arc::new(held_pulls);
+        let hooks = Arc::new(Hooks {
+            held_pulls: held_pulls.clone(),
+            delay_levels: delay_levels.clone(),
+            broker: OnceLock::new(),
+        });
+        // The store's lock on its folder also guards the files of `config/`.
+        let store = MessageStore::open(current.store_config(), hooks.clone())?;
+        let folder = current.config_folder();
+        let config_writer = ConfigWriter::start(folder.clone());
+        let load = || -> Result<_, BrokerError> {
+            Ok((
+                Topics::load(&current, &folder, &config_writer)?,
+                Groups::load(&folder, &config_writer)?,
+                Offsets::load(&folder, &config_writer)?,
+            ))
+        };
+        let (topics, groups, offsets) = load().inspect_err(|_| store.shutdown())?;
+        let ip = current.broker.broker_ip1.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let broker = Arc::new(Self {
+            store_host: SocketAddr::new(ip, current.port()),
+            store,
+            delay_levels,
+            topics,
+            groups,
+            offsets,
+            producers: Producers::default(),
+            consumers: Consumers::default(),
+            queue_locks: QueueLocks::default(),
+            held_pulls,
+            stats: BrokerStats::new(&current.broker.broker_cluster_name, current.broker.enable_detail_stat),
+            unique_keys: UniqueKeys::new(ip),
+            client: Client::new(Arc::new(NoRequests), Limits::default()),
+            config_writer,
+            started_ms: now_ms(),
+            settings: settings.clone(),
+        });
+        // Cannot be set already: this is the only place that sets it.
+        let _ = hooks.broker.set(Arc::downgrade(&broker));
+        Ok((broker, due))
+    }
+
+    /// The settings that count now.
+    pub fn config(&self) -> arc_swap::Guard<Arc<BrokerSettings>> {
+        self.settings.load()
+    }
+}
+
+/// What the store tells the broker.
+struct Hooks {
+    held_pulls: Arc<HeldPulls>,
+    delay_levels: DelayLevels,
+    /// Unset while the store is being opened.
+    broker: OnceLock<Weak<Broker>>,
+}
+
+impl StoreHooks for Hooks {
+    fn messages_arrived(&self, arrivals: &[Arrival<'_>]) {
+        self.held_pulls.messages_arrived(arrivals);
+    }
+
+    fn deliver_time(&self, delay_level: i32, store_timestamp_ms: i64) -> i64 {
+        self.delay_levels.deliver_time(delay_level, store_timestamp_ms)
+    }
+}
+
+/// Milliseconds since 1970; 0 for a clock before that.
+pub fn now_ms() -> i64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX)
 }

@@ -8,7 +8,6 @@ pub mod clients;
 pub mod config;
 pub mod consumers;
 pub mod context;
-pub mod delay_levels;
 pub mod dispatch;
 pub mod error;
 pub mod filter;

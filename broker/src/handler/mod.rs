@@ -9,3 +9,13 @@ pub mod pull;
 pub mod query;
 pub mod send;
 pub mod send_back;
+
+use hypergol_remoting::{RemotingCommand, ResponseCode};
+
+/// What Java adds to remarks about missing topics and groups; tools look for it.
+pub(crate) const FAQ: &str = "\nSee https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";
+
+/// An answer that says no, and why.
+pub(crate) fn refusal(code: ResponseCode, remark: impl Into<String>) -> Box<RemotingCommand> {
+    Box::new(RemotingCommand::error(code, remark))
+}

@@ -1,1 +1,488 @@
 //! PULL_MESSAGE and LITE_PULL_MESSAGE.
+//!
+//! [`pull`] checks the request and reads; a pull that finds nothing and may wait goes to
+//! [`HeldPulls`](crate::held_requests::HeldPulls) and comes back through [`resume`], which does the same once more but
+//! answers in any case. Reads that would wait for the disk run on a blocking thread.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hypergol_remoting::protocol::body::group::SubscriptionGroupConfig;
+use hypergol_remoting::protocol::body::heartbeat::{SubscriptionData, is_tag_type};
+use hypergol_remoting::protocol::body::topic::TopicConfig;
+use hypergol_remoting::protocol::fields::ExtFields;
+use hypergol_remoting::{RemotingCommand, RequestCode, Responder, ResponseCode};
+use hypergol_store::{GetRequest, GetResult, GetStatus};
+use tracing::warn;
+
+use super::{FAQ, refusal};
+use crate::config::BrokerSettings;
+use crate::context::Broker;
+use crate::filter::{subscription, tag::TagFilter};
+use crate::groups::FORBIDDEN_READ;
+use crate::held_requests::HeldPull;
+use crate::names;
+use crate::topics::PERM_READ;
+
+/// `sysFlag`: the offset in `commitOffset` is to be committed.
+const FLAG_COMMIT_OFFSET: i32 = 1;
+/// `sysFlag`: the request may wait for a message.
+const FLAG_SUSPEND: i32 = 2;
+/// `sysFlag`: the request has a subscription.
+const FLAG_SUBSCRIPTION: i32 = 4;
+
+/// Bytes of one answer, where the request says nothing. Java: MAX_PULL_MSG_SIZE.
+const BYTES_MAX: u32 = 128 * 1024 * 1024;
+/// Longest wait that is granted, whatever the client asks: the idle limit of connections.
+const SUSPEND_MAX: Duration = Duration::from_secs(120);
+
+/// `forbiddenType` in a refusal.
+#[derive(Clone, Copy)]
+enum Forbidden {
+    Broker = 1,
+    Group = 2,
+    Topic = 3,
+    Broadcasting = 4,
+    Subscription = 5,
+}
+
+/// Answers a pull, now or when a message arrives.
+pub fn pull(broker: &Arc<Broker>, request: RemotingCommand, responder: Responder) {
+    run(broker, request, responder, Attempt::First);
+}
+
+/// Answers a pull that has waited.
+pub fn resume(broker: &Arc<Broker>, held: HeldPull) {
+    run(broker, held.request, held.responder, Attempt::AfterWait);
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    First,
+    AfterWait,
+}
+
+fn run(broker: &Arc<Broker>, request: RemotingCommand, responder: Responder, attempt: Attempt) {
+    let config = broker.config();
+    let admitted = match Fields::parse(&request.fields)
+        .and_then(|fields| Admitted::check(broker, &config, &request, fields, &responder))
+    {
+        Ok(admitted) => admitted,
+        Err(refusal) => return responder.send(*refusal),
+    };
+    let Admitted { topic, group, filter } = admitted;
+    // Parsed above; parsing again keeps the borrow of `request` short.
+    let cold = Fields::parse(&request.fields).is_ok_and(|fields| broker.store.is_cold(&fields.get_request()));
+    let pull = Pull { request, responder, attempt, topic, group, filter, begun: Instant::now() };
+    if cold {
+        let broker = broker.clone();
+        tokio::task::spawn_blocking(move || pull.read_and_answer(&broker));
+    } else {
+        pull.read_and_answer(broker);
+    }
+}
+
+/// The fields of a pull's header, borrowed from the frame.
+#[derive(Default)]
+struct Fields<'a> {
+    group: &'a str,
+    topic: &'a str,
+    queue_id: i32,
+    queue_offset: i64,
+    max_messages: i32,
+    sys_flag: i32,
+    commit_offset: i64,
+    suspend_timeout_ms: i64,
+    sub_version: i64,
+    subscription: Option<&'a str>,
+    expression_type: Option<&'a str>,
+    max_bytes: Option<i32>,
+}
+
+impl<'a> Fields<'a> {
+    /// Names that Java requires, in its order; a bit each.
+    const REQUIRED: [&'static str; 9] = [
+        "consumerGroup",
+        "topic",
+        "queueId",
+        "queueOffset",
+        "maxMsgNums",
+        "sysFlag",
+        "commitOffset",
+        "suspendTimeoutMillis",
+        "subVersion",
+    ];
+
+    fn parse(fields: &'a ExtFields) -> Result<Self, Box<RemotingCommand>> {
+        let mut parsed = Self::default();
+        let mut seen = 0u32;
+        for (key, value) in fields.iter() {
+            let (bit, ok) = match key {
+                "consumerGroup" => (0, set_text(&mut parsed.group, value)),
+                "topic" => (1, set_text(&mut parsed.topic, value)),
+                "queueId" => (2, set(&mut parsed.queue_id, value)),
+                "queueOffset" => (3, set(&mut parsed.queue_offset, value)),
+                "maxMsgNums" => (4, set(&mut parsed.max_messages, value)),
+                "sysFlag" => (5, set(&mut parsed.sys_flag, value)),
+                "commitOffset" => (6, set(&mut parsed.commit_offset, value)),
+                "suspendTimeoutMillis" => (7, set(&mut parsed.suspend_timeout_ms, value)),
+                "subVersion" => (8, set(&mut parsed.sub_version, value)),
+                "subscription" => (9, set_option(&mut parsed.subscription, value)),
+                "expressionType" => (10, set_option(&mut parsed.expression_type, value)),
+                "maxMsgBytes" => {
+                    let mut bytes = 0;
+                    let ok = set(&mut bytes, value);
+                    parsed.max_bytes = Some(bytes);
+                    (11, ok)
+                }
+                _ => continue,
+            };
+            if !ok {
+                let value: String = value.chars().take(64).collect();
+                return Err(refusal(ResponseCode::SystemError, format!("the field {key} is not a number: {value:?}")));
+            }
+            seen |= 1 << bit;
+        }
+        match (0..Self::REQUIRED.len()).find(|bit| seen & (1 << bit) == 0) {
+            None => Ok(parsed),
+            Some(missing) => Err(refusal(
+                ResponseCode::SystemError,
+                format!("the custom field <{}> is null", Self::REQUIRED[missing]),
+            )),
+        }
+    }
+
+    fn has(&self, flag: i32) -> bool {
+        self.sys_flag & flag != 0
+    }
+
+    fn get_request(&self) -> GetRequest<'a> {
+        GetRequest {
+            topic: self.topic,
+            queue_id: self.queue_id,
+            offset: self.queue_offset,
+            max_messages: u32::try_from(self.max_messages).unwrap_or_default(),
+            max_bytes: self
+                .max_bytes
+                .and_then(|bytes| u32::try_from(bytes).ok())
+                .filter(|bytes| *bytes > 0)
+                .map_or(BYTES_MAX, |bytes| bytes.min(BYTES_MAX)),
+        }
+    }
+}
+
+fn set<T: std::str::FromStr>(target: &mut T, text: &str) -> bool {
+    text.parse().map(|value| *target = value).is_ok()
+}
+
+fn set_text<'a>(target: &mut &'a str, text: &'a str) -> bool {
+    *target = text;
+    true
+}
+
+fn set_option<'a>(target: &mut Option<&'a str>, text: &'a str) -> bool {
+    *target = Some(text);
+    true
+}
+
+/// What a pull may read.
+struct Admitted {
+    topic: Arc<TopicConfig>,
+    group: Arc<SubscriptionGroupConfig>,
+    filter: TagFilter,
+}
+
+impl Admitted {
+    /// Java's checks in Java's order; the error is the answer.
+    fn check(
+        broker: &Broker,
+        config: &BrokerSettings,
+        request: &RemotingCommand,
+        fields: Fields<'_>,
+        responder: &Responder,
+    ) -> Result<Self, Box<RemotingCommand>> {
+        let keys = &config.broker;
+        if keys.broker_permission & PERM_READ == 0 {
+            return Err(forbidden(
+                Forbidden::Broker,
+                format!("the broker[{}] pulling message is forbidden", keys.broker_ip1),
+            ));
+        }
+        if request.code == RequestCode::LitePullMessage as i32 && !keys.lite_pull_message_enable {
+            return Err(forbidden(
+                Forbidden::Broker,
+                format!("the broker[{}] for lite pull consumer is forbidden", keys.broker_ip1),
+            ));
+        }
+        let group = broker.groups.find_or_create(keys, fields.group).ok_or_else(|| {
+            refusal(
+                ResponseCode::SubscriptionGroupNotExist,
+                format!("subscription group [{}] does not exist, {FAQ}", fields.group),
+            )
+        })?;
+        if !group.consume_enable {
+            return Err(forbidden(
+                Forbidden::Group,
+                format!("subscription group no permission, {}", fields.group),
+            ));
+        }
+        let topic = broker.topics.get(fields.topic).ok_or_else(|| {
+            refusal(
+                ResponseCode::TopicNotExist,
+                format!("topic[{}] not exist, apply first please! {FAQ}", fields.topic),
+            )
+        })?;
+        if topic.perm & PERM_READ == 0 {
+            return Err(forbidden(
+                Forbidden::Topic,
+                format!("the topic[{}] pulling message is forbidden", fields.topic),
+            ));
+        }
+        if fields.queue_id < 0 || fields.queue_id >= topic.read_queue_nums {
+            let remark = format!(
+                "queueId[{}] is illegal, topic:[{}] topicConfig.readQueueNums:[{}] consumer:[{}]",
+                fields.queue_id,
+                fields.topic,
+                topic.read_queue_nums,
+                responder.channel().peer()
+            );
+            return Err(refusal(ResponseCode::InvalidParameter, remark));
+        }
+        let subscription = if fields.has(FLAG_SUBSCRIPTION) {
+            requested_subscription(broker, &fields)?
+        } else {
+            known_subscription(broker, &fields, &group)?
+        };
+        if !subscription.is_tag_type() {
+            let kind = subscription.expression_type.as_deref().unwrap_or_default();
+            return Err(refusal(
+                ResponseCode::SystemError,
+                format!("The broker does not support consumer to filter message by {kind}"),
+            ));
+        }
+        if keys.reject_pull_consumer_enable && is_rejected_pull_consumer(broker, fields.group, responder) {
+            let remark =
+                format!("the consumer's group info not exist, or the pull consumer is rejected by server.{FAQ}");
+            return Err(refusal(ResponseCode::SubscriptionNotExist, remark));
+        }
+        Ok(Self { topic, group, filter: TagFilter::new(&subscription) })
+    }
+}
+
+/// The subscription that the request itself has. One that equals what is known already is not parsed again.
+fn requested_subscription(broker: &Broker, fields: &Fields<'_>) -> Result<Arc<SubscriptionData>, Box<RemotingCommand>> {
+    let known = broker.consumers.subscription_or_pulled(fields.group, fields.topic).filter(|known| {
+        known.sub_string.as_deref() == fields.subscription
+            && known.is_tag_type()
+            && is_tag_type(fields.expression_type)
+    });
+    let subscription = match known {
+        Some(known) => known,
+        None => {
+            let built = subscription::build(fields.topic, fields.subscription, fields.expression_type);
+            Arc::new(built.map_err(|error| {
+                warn!(group = fields.group, topic = fields.topic, %error, "subscription is not understood");
+                refusal(ResponseCode::SubscriptionParseFailed, "parse the consumer's subscription failed")
+            })?)
+        }
+    };
+    broker.consumers.note_pull(fields.group, subscription.clone(), Instant::now());
+    Ok(subscription)
+}
+
+/// The subscription of the group's heartbeats.
+fn known_subscription(
+    broker: &Broker,
+    fields: &Fields<'_>,
+    group: &SubscriptionGroupConfig,
+) -> Result<Arc<SubscriptionData>, Box<RemotingCommand>> {
+    let Some(mode) = broker.consumers.mode(fields.group) else {
+        return Err(refusal(ResponseCode::SubscriptionNotExist, format!("the consumer's group info not exist{FAQ}")));
+    };
+    if !group.consume_broadcast_enable && mode.is_broadcasting() {
+        return Err(forbidden(
+            Forbidden::Broadcasting,
+            format!("the consumer group[{}] can not consume by broadcast way", fields.group),
+        ));
+    }
+    if broker.groups.is_forbidden(&group.group_name, fields.topic, FORBIDDEN_READ) {
+        return Err(forbidden(
+            Forbidden::Subscription,
+            format!("the consumer group[{}] is forbidden for topic[{}]", fields.group, fields.topic),
+        ));
+    }
+    let Some(subscription) = broker.consumers.subscription(fields.group, fields.topic) else {
+        return Err(refusal(
+            ResponseCode::SubscriptionNotExist,
+            format!("the consumer's subscription not exist{FAQ}"),
+        ));
+    };
+    if subscription.sub_version < fields.sub_version {
+        return Err(refusal(ResponseCode::SubscriptionNotLatest, "the consumer's subscription not latest"));
+    }
+    Ok(subscription)
+}
+
+fn is_rejected_pull_consumer(broker: &Broker, group: &str, responder: &Responder) -> bool {
+    use hypergol_remoting::protocol::body::heartbeat::ConsumeType;
+    let active = broker.consumers.mode(group).is_none_or(|mode| mode.consume_type == Some(ConsumeType::ConsumeActively));
+    let own = group == "TOOLS_CONSUMER" || names::is_system_group(group);
+    active && !own && broker.consumers.member(group, responder.channel()).is_none()
+}
+
+/// A pull that was admitted.
+struct Pull {
+    request: RemotingCommand,
+    responder: Responder,
+    attempt: Attempt,
+    topic: Arc<TopicConfig>,
+    group: Arc<SubscriptionGroupConfig>,
+    filter: TagFilter,
+    begun: Instant,
+}
+
+impl Pull {
+    fn read_and_answer(self, broker: &Arc<Broker>) {
+        let Ok(fields) = Fields::parse(&self.request.fields) else { return };
+        let config = broker.config();
+        let reset = broker.offsets.take_reset(fields.topic, fields.group, fields.queue_id);
+        let outcome = match reset.filter(|_| config.broker.use_server_side_reset_offset) {
+            Some(offset) => Outcome::reset(broker, &fields, offset),
+            None => Outcome::read(broker.store.get(&fields.get_request(), &self.filter), fields.queue_offset),
+        };
+        let waits = outcome.code == ResponseCode::PullNotFound
+            && self.attempt == Attempt::First
+            && fields.has(FLAG_SUSPEND);
+        self.note_offsets(broker, &config, &fields, &outcome);
+        if waits {
+            self.wait(broker, outcome);
+        } else {
+            self.answer(broker, outcome);
+        }
+    }
+
+    /// The commit is done with the first attempt only, whatever its outcome; how far was pulled is noted each time.
+    fn note_offsets(&self, broker: &Broker, config: &BrokerSettings, fields: &Fields<'_>, outcome: &Outcome) {
+        let (topic, group, queue_id) = (fields.topic, fields.group, fields.queue_id);
+        broker.offsets.pulled(topic, group, queue_id, outcome.next_begin_offset);
+        if self.attempt == Attempt::First && fields.has(FLAG_COMMIT_OFFSET) {
+            let step = config.broker.consumer_offset_update_version_step;
+            broker.offsets.commit(topic, group, queue_id, fields.commit_offset, step);
+        }
+    }
+
+    fn wait(self, broker: &Arc<Broker>, outcome: Outcome) {
+        let config = broker.config();
+        let Ok(fields) = Fields::parse(&self.request.fields) else { return };
+        let wanted = if config.broker.long_polling_enable {
+            fields.suspend_timeout_ms
+        } else {
+            config.broker.short_polling_time_mills
+        };
+        let patience = Duration::from_millis(u64::try_from(wanted).unwrap_or_default()).min(SUSPEND_MAX);
+        let (topic, queue_id, offset) = (fields.topic.to_owned(), fields.queue_id, fields.queue_offset);
+        let Self { request, responder, filter, topic: topic_config, group, begun, .. } = self;
+        let deadline = Instant::now() + patience;
+        let held = Box::new(HeldPull { request, responder, topic, queue_id, offset, filter, deadline });
+        if let Err(refused) = broker.held_pulls.hold(held, |topic, queue| broker.store.max_offset(topic, queue)) {
+            let HeldPull { request, responder, filter, .. } = *refused;
+            let attempt = Attempt::AfterWait;
+            let pull = Self { request, responder, attempt, topic: topic_config, group, filter, begun };
+            pull.answer(broker, outcome);
+        }
+    }
+
+    fn answer(self, broker: &Broker, outcome: Outcome) {
+        let config = broker.config();
+        let Ok(fields) = Fields::parse(&self.request.fields) else { return };
+        let mut response = RemotingCommand::response(outcome.code).with_remark(outcome.remark);
+        // A master without slaves serves even those that lag far behind, unless reading from slaves is allowed.
+        let suggested = match (config.broker.slave_read_enable, outcome.suggest_slave) {
+            (false, _) => 0,
+            (true, true) => self.group.which_broker_when_consume_slowly,
+            (true, false) => self.group.broker_id,
+        };
+        let header = &mut response.fields;
+        header.push_int("suggestWhichBrokerId", suggested);
+        header.push_int("nextBeginOffset", outcome.next_begin_offset);
+        header.push_int("minOffset", outcome.min_offset);
+        header.push_int("maxOffset", outcome.max_offset);
+        header.push_int("topicSysFlag", self.topic.topic_sys_flag.into());
+        header.push_int("groupSysFlag", self.group.group_sys_flag.into());
+        if outcome.code == ResponseCode::Success {
+            let (group, topic, queue_id) = (fields.group, fields.topic, fields.queue_id);
+            let (messages, bytes) = (i64::from(outcome.count), i64::from(outcome.bytes));
+            broker.stats.get(group, topic, queue_id, messages, bytes, broker.topics.is_system(topic));
+            let latency_ms = i64::try_from(self.begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+            broker.stats.get_latency(group, topic, queue_id, latency_ms);
+            response.more_body = outcome.messages;
+        }
+        self.responder.send(response);
+    }
+}
+
+/// What a pull is answered.
+struct Outcome {
+    code: ResponseCode,
+    remark: &'static str,
+    next_begin_offset: i64,
+    min_offset: i64,
+    max_offset: i64,
+    suggest_slave: bool,
+    messages: Vec<bytes::Bytes>,
+    count: u32,
+    bytes: u32,
+}
+
+impl Outcome {
+    fn read(result: GetResult, offset: i64) -> Self {
+        let (remark, code) = match result.status {
+            GetStatus::Found => ("FOUND", ResponseCode::Success),
+            GetStatus::NoMatchedMessage => ("NO_MATCHED_MESSAGE", ResponseCode::PullRetryImmediately),
+            GetStatus::MessageWasRemoving => ("MESSAGE_WAS_REMOVING", ResponseCode::PullRetryImmediately),
+            GetStatus::NoMatchedLogicQueue => ("NO_MATCHED_LOGIC_QUEUE", empty_queue(offset)),
+            GetStatus::NoMessageInQueue => ("NO_MESSAGE_IN_QUEUE", empty_queue(offset)),
+            GetStatus::OffsetFoundNull => ("OFFSET_FOUND_NULL", ResponseCode::PullNotFound),
+            GetStatus::OffsetOverflowOne => ("OFFSET_OVERFLOW_ONE", ResponseCode::PullNotFound),
+            GetStatus::OffsetOverflowBadly => ("OFFSET_OVERFLOW_BADLY", ResponseCode::PullOffsetMoved),
+            GetStatus::OffsetTooSmall => ("OFFSET_TOO_SMALL", ResponseCode::PullOffsetMoved),
+        };
+        Self {
+            code,
+            remark,
+            next_begin_offset: result.next_begin_offset,
+            min_offset: result.min_offset,
+            max_offset: result.max_offset,
+            suggest_slave: result.suggest_slave,
+            messages: result.messages,
+            count: result.count,
+            bytes: result.bytes,
+        }
+    }
+
+    /// An administrator has set the offset.
+    fn reset(broker: &Broker, fields: &Fields<'_>, offset: i64) -> Self {
+        Self {
+            code: ResponseCode::PullOffsetMoved,
+            remark: "OFFSET_RESET",
+            next_begin_offset: offset,
+            min_offset: broker.store.min_offset(fields.topic, fields.queue_id),
+            max_offset: broker.store.max_offset(fields.topic, fields.queue_id),
+            suggest_slave: false,
+            messages: Vec::new(),
+            count: 0,
+            bytes: 0,
+        }
+    }
+}
+
+/// A consumer that asks an empty queue for anything but its start has an offset of a queue that is gone.
+fn empty_queue(offset: i64) -> ResponseCode {
+    if offset == 0 { ResponseCode::PullNotFound } else { ResponseCode::PullOffsetMoved }
+}
+
+fn forbidden(what: Forbidden, remark: String) -> Box<RemotingCommand> {
+    let mut response = refusal(ResponseCode::NoPermission, remark);
+    response.fields.push_int("forbiddenType", what as i64);
+    response
+}
