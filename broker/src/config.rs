@@ -19,8 +19,8 @@ pub use auth_keys::AuthKeys;
 pub use broker_keys::BrokerKeys;
 pub use store_keys::StoreKeys;
 
-use crate::schedule::levels::DelayLevels;
 use crate::error::BrokerError;
+use crate::schedule::levels::DelayLevels;
 
 /// Port of a broker without a configuration.
 pub const DEFAULT_PORT: i32 = 10911;
@@ -264,6 +264,18 @@ pub fn check(settings: &BrokerSettings) -> Result<(), BrokerError> {
     settings.delay_levels()?;
     settings.store_config().check()?;
     Ok(())
+}
+
+/// Settles what follows from other keys, and checks. Java: `BrokerStartup.buildBrokerController`.
+///
+/// # Errors
+/// [`BrokerError::Config`].
+pub fn prepare(settings: &mut BrokerSettings) -> Result<(), BrokerError> {
+    if settings.store.broker_role != BrokerRole::Slave {
+        settings.broker.broker_id = 0;
+    }
+    settings.store.ha_listen_port = settings.ha_port().into();
+    check(settings)
 }
 
 /// Warns of keys that are set to what this broker does not do. Called once, at the start.

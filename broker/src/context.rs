@@ -1,24 +1,27 @@
 //! The broker's state, shared by all handlers.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hypergol_config::Live;
-use hypergol_remoting::{Client, Limits};
 use hypergol_remoting::client::NoRequests;
+use hypergol_remoting::protocol::body::offset::DelayOffsetSerializeWrapper;
+use hypergol_remoting::{Client, Limits};
 use hypergol_store::{Arrival, MessageStore, StoreHooks};
 
 use crate::config::{self, BrokerSettings};
 use crate::consumers::Consumers;
-use crate::schedule::levels::DelayLevels;
 use crate::error::BrokerError;
 use crate::groups::Groups;
 use crate::held_requests::{DuePulls, HeldPulls};
 use crate::offsets::Offsets;
-use crate::persist::ConfigWriter;
+use crate::persist::{self, ConfigWriter};
 use crate::producers::Producers;
 use crate::queue_locks::QueueLocks;
+use crate::schedule::levels::{DelayLevels, SCHEDULE_TOPIC};
+use crate::schedule::progress::Progress;
+use crate::schedule::service::Schedule;
 use crate::stats::BrokerStats;
 use crate::topics::Topics;
 use crate::unique_key::UniqueKeys;
@@ -31,8 +34,8 @@ pub struct Broker {
     pub store_host: SocketAddr,
     /// The message store.
     pub store: Arc<MessageStore>,
-    /// The delay levels.
-    pub delay_levels: DelayLevels,
+    /// Delivers delayed messages.
+    pub schedule: Arc<Schedule>,
     /// Topics.
     pub topics: Topics,
     /// Consumer groups' settings.
@@ -59,6 +62,8 @@ pub struct Broker {
     pub started_ms: i64,
 }
 
+/// How far the delivery of delayed messages has got.
+pub const DELAY_OFFSET_FILE: &str = "delayOffset.json";
 /// Lanes for pulls that are due; more do not help before as many queues are busy at once.
 const LANES_MAX: usize = 4;
 
@@ -71,18 +76,16 @@ impl Broker {
         let current = settings.load();
         config::check(&current)?;
         config::warn_of_ineffective(&current);
-        let delay_levels = current.delay_levels()?;
         let lanes = std::thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX);
         let (held_pulls, due) = HeldPulls::new(lanes);
         let held_pulls = Arc::new(held_pulls);
-        let hooks = Arc::new(Hooks {
-            held_pulls: held_pulls.clone(),
-            delay_levels: delay_levels.clone(),
-            broker: OnceLock::new(),
-        });
-        // The store's lock on its folder also guards the files of `config/`.
-        let store = MessageStore::open(current.store_config(), hooks.clone())?;
         let folder = current.config_folder();
+        let progress = persist::load::<DelayOffsetSerializeWrapper>(&folder, DELAY_OFFSET_FILE)?;
+        let progress = progress.map(Progress::from).unwrap_or_default();
+        let schedule = Arc::new(Schedule::new(current.delay_levels()?, progress));
+        let hooks = Arc::new(Hooks { held_pulls: held_pulls.clone(), schedule: schedule.clone() });
+        // The store's lock on its folder also guards the files of `config/`.
+        let store = MessageStore::open(current.store_config(), hooks)?;
         let config_writer = ConfigWriter::start(folder.clone());
         let load = || -> Result<_, BrokerError> {
             Ok((
@@ -96,7 +99,7 @@ impl Broker {
         let broker = Arc::new(Self {
             store_host: SocketAddr::new(ip, current.port()),
             store,
-            delay_levels,
+            schedule,
             topics,
             groups,
             offsets,
@@ -111,9 +114,12 @@ impl Broker {
             started_ms: now_ms(),
             settings: settings.clone(),
         });
-        // Cannot be set already: this is the only place that sets it.
-        let _ = hooks.broker.set(Arc::downgrade(&broker));
         Ok((broker, due))
+    }
+
+    /// The delay levels.
+    pub fn delay_levels(&self) -> &DelayLevels {
+        self.schedule.levels()
     }
 
     /// The settings that count now.
@@ -125,18 +131,19 @@ impl Broker {
 /// What the store tells the broker.
 struct Hooks {
     held_pulls: Arc<HeldPulls>,
-    delay_levels: DelayLevels,
-    /// Unset while the store is being opened.
-    broker: OnceLock<Weak<Broker>>,
+    schedule: Arc<Schedule>,
 }
 
 impl StoreHooks for Hooks {
     fn messages_arrived(&self, arrivals: &[Arrival<'_>]) {
         self.held_pulls.messages_arrived(arrivals);
+        for arrival in arrivals.iter().filter(|arrival| arrival.topic == SCHEDULE_TOPIC) {
+            self.schedule.arrived(arrival.queue_id);
+        }
     }
 
     fn deliver_time(&self, delay_level: i32, store_timestamp_ms: i64) -> i64 {
-        self.delay_levels.deliver_time(delay_level, store_timestamp_ms)
+        self.schedule.levels().deliver_time(delay_level, store_timestamp_ms)
     }
 }
 

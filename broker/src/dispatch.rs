@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hypergol_remoting::{Channel, RemotingCommand, RequestCode, Responder, connection};
 
 use crate::context::Broker;
+use crate::handler::{pull, send};
 
 /// The ports of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,13 +60,13 @@ fn on_fast_port(code: RequestCode) -> bool {
 }
 
 #[allow(clippy::match_same_arms, reason = "groups differ in why nobody answers")]
-fn dispatch(_broker: &Arc<Broker>, code: RequestCode, _request: RemotingCommand, responder: Responder) {
+fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, responder: Responder) {
     use RequestCode as R;
     match code {
+        R::SendMessage | R::SendMessageV2 | R::SendBatchMessage => send::send(broker, code, request, responder),
+        R::PullMessage | R::LitePullMessage => pull::pull(broker, request, responder),
         // Not served yet.
-        R::SendMessage
-        | R::PullMessage
-        | R::QueryMessage
+        R::QueryMessage
         | R::QueryConsumerOffset
         | R::UpdateConsumerOffset
         | R::UpdateAndCreateTopic
@@ -109,12 +110,10 @@ fn dispatch(_broker: &Arc<Broker>, code: RequestCode, _request: RemotingCommand,
         | R::GetConsumerRunningInfo
         | R::QueryCorrectionOffset
         | R::ConsumeMessageDirectly
-        | R::SendMessageV2
         | R::CloneGroupOffset
         | R::ViewBrokerStatsData
         | R::CleanUnusedTopic
         | R::GetBrokerConsumeStats
-        | R::SendBatchMessage
         | R::QueryConsumeQueue
         | R::ResumeCheckHalfMessage
         | R::SendReplyMessage
@@ -128,7 +127,6 @@ fn dispatch(_broker: &Arc<Broker>, code: RequestCode, _request: RemotingCommand,
         | R::UpdateAndGetGroupForbidden
         | R::CheckRocksDbCqWriteProgress
         | R::ExportRocksDbConfigToJson
-        | R::LitePullMessage
         | R::RecallMessage
         | R::QueryAssignment
         | R::SetMessageRequestMode

@@ -42,6 +42,9 @@ pub enum BrokerError {
         /// The operating system's answer.
         source: io::Error,
     },
+    /// A bug, or the system has no thread left.
+    #[error("internal: {0}")]
+    Internal(String),
     /// The store did not open.
     #[error(transparent)]
     Store(#[from] hypergol_store::StoreError),

@@ -25,8 +25,10 @@ pub mod queue_locks;
 pub mod retry;
 pub mod runtime_info;
 pub mod schedule;
+pub mod server;
 pub mod stats;
 pub mod topics;
+pub mod unique_key;
 
 pub use context::Broker;
 pub use error::BrokerError;

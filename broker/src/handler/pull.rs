@@ -221,10 +221,7 @@ impl Admitted {
             )
         })?;
         if !group.consume_enable {
-            return Err(forbidden(
-                Forbidden::Group,
-                format!("subscription group no permission, {}", fields.group),
-            ));
+            return Err(forbidden(Forbidden::Group, format!("subscription group no permission, {}", fields.group)));
         }
         let topic = broker.topics.get(fields.topic).ok_or_else(|| {
             refusal(
@@ -272,9 +269,7 @@ impl Admitted {
 /// The subscription that the request itself has. One that equals what is known already is not parsed again.
 fn requested_subscription(broker: &Broker, fields: &Fields<'_>) -> Result<Arc<SubscriptionData>, Box<RemotingCommand>> {
     let known = broker.consumers.subscription_or_pulled(fields.group, fields.topic).filter(|known| {
-        known.sub_string.as_deref() == fields.subscription
-            && known.is_tag_type()
-            && is_tag_type(fields.expression_type)
+        known.sub_string.as_deref() == fields.subscription && known.is_tag_type() && is_tag_type(fields.expression_type)
     });
     let subscription = match known {
         Some(known) => known,
@@ -312,10 +307,7 @@ fn known_subscription(
         ));
     }
     let Some(subscription) = broker.consumers.subscription(fields.group, fields.topic) else {
-        return Err(refusal(
-            ResponseCode::SubscriptionNotExist,
-            format!("the consumer's subscription not exist{FAQ}"),
-        ));
+        return Err(refusal(ResponseCode::SubscriptionNotExist, format!("the consumer's subscription not exist{FAQ}")));
     };
     if subscription.sub_version < fields.sub_version {
         return Err(refusal(ResponseCode::SubscriptionNotLatest, "the consumer's subscription not latest"));
@@ -325,7 +317,8 @@ fn known_subscription(
 
 fn is_rejected_pull_consumer(broker: &Broker, group: &str, responder: &Responder) -> bool {
     use hypergol_remoting::protocol::body::heartbeat::ConsumeType;
-    let active = broker.consumers.mode(group).is_none_or(|mode| mode.consume_type == Some(ConsumeType::ConsumeActively));
+    let active =
+        broker.consumers.mode(group).is_none_or(|mode| mode.consume_type == Some(ConsumeType::ConsumeActively));
     let own = group == "TOOLS_CONSUMER" || names::is_system_group(group);
     active && !own && broker.consumers.member(group, responder.channel()).is_none()
 }
@@ -350,9 +343,8 @@ impl Pull {
             Some(offset) => Outcome::reset(broker, &fields, offset),
             None => Outcome::read(broker.store.get(&fields.get_request(), &self.filter), fields.queue_offset),
         };
-        let waits = outcome.code == ResponseCode::PullNotFound
-            && self.attempt == Attempt::First
-            && fields.has(FLAG_SUSPEND);
+        let waits =
+            outcome.code == ResponseCode::PullNotFound && self.attempt == Attempt::First && fields.has(FLAG_SUSPEND);
         self.note_offsets(broker, &config, &fields, &outcome);
         if waits {
             self.wait(broker, outcome);

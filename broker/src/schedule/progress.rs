@@ -29,11 +29,16 @@ struct Taken {
     delivered_end: i64,
 }
 
+impl From<DelayOffsetSerializeWrapper> for Progress {
+    fn from(read: DelayOffsetSerializeWrapper) -> Self {
+        Self { version: read.data_version.unwrap_or_default(), offsets: read.offset_table, ..Self::default() }
+    }
+}
+
 impl Progress {
     /// Reads the file.
     pub fn decode(file: &[u8]) -> Result<Self, JsonError> {
-        let read = DelayOffsetSerializeWrapper::decode(file)?;
-        Ok(Self { version: read.data_version.unwrap_or_default(), offsets: read.offset_table, ..Self::default() })
+        Ok(DelayOffsetSerializeWrapper::decode(file)?.into())
     }
 
     /// Next queue offset of a level; `None` where nothing was ever delivered.

@@ -1,1 +1,0 @@
-//! SEND_MESSAGE in all its forms.

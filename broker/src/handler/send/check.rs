@@ -1,0 +1,189 @@
+//! What is checked before a message is stored: Java's checks, in Java's order and words.
+
+use std::sync::Arc;
+
+use hypergol_remoting::message::sys_flag;
+use hypergol_remoting::protocol::body::topic::{TopicConfig, TopicFilterType};
+use hypergol_remoting::protocol::header::send::SendMessageRequest;
+use hypergol_remoting::{RemotingCommand, Responder, ResponseCode};
+use tracing::warn;
+
+use super::answer::refuse;
+use super::properties::Properties;
+use super::{Refused, names};
+use crate::config::BrokerSettings;
+use crate::context::{Broker, now_ms};
+use crate::handler::FAQ;
+use crate::retry::RETRY_PREFIX;
+use crate::topics::{PERM_READ, PERM_WRITE};
+
+/// Longest topic of a message that is not a retry, in bytes; the longest retry topic.
+const TOPIC_MAX: usize = 127;
+const RETRY_TOPIC_MAX: usize = 255;
+/// Lock times above this are nonsense, such as from a clock that was moved. Java: `isOSPageCacheBusy`.
+const LOCK_TIME_MAX_MS: i64 = 10_000_000;
+/// `topicSysFlag` of topics of unit mode, and of their retry topics.
+const UNIT: i32 = 1;
+const UNIT_SUBSCRIPTION: i32 = 2;
+
+/// The topic's settings; it is created where that is allowed.
+pub(super) fn topic(
+    broker: &Broker,
+    config: &BrokerSettings,
+    header: &SendMessageRequest<'_>,
+    request: &RemotingCommand,
+    responder: &Responder,
+) -> Result<Arc<TopicConfig>, Refused> {
+    if is_busy(broker, config) {
+        let remark = "[REJECTREQUEST]system busy, start flow control for a while";
+        return Err(refuse(config, ResponseCode::SystemBusy, remark));
+    }
+    if request.body.is_empty() {
+        return Err(refuse(config, ResponseCode::SystemError, "the message has no body"));
+    }
+    let keys = &config.broker;
+    let start = keys.start_accept_send_request_time_stamp;
+    if start > 0 && now_ms() < start {
+        let remark = format!("broker unable to service, until {start} ms since 1970");
+        return Err(refuse(config, ResponseCode::SystemError, remark));
+    }
+    let name = header.topic;
+    let known = broker.topics.get(name);
+    if keys.broker_permission & PERM_WRITE == 0 && known.as_ref().is_some_and(|topic| topic.order) {
+        let remark = format!("the broker[{}] sending message is forbidden", keys.broker_ip1);
+        return Err(refuse(config, ResponseCode::NoPermission, remark));
+    }
+    // A topic that is known has a legal name.
+    if known.is_none() {
+        names::check_topic(name).map_err(|remark| refuse(config, ResponseCode::InvalidParameter, remark))?;
+    }
+    if names::is_forbidden_to_send(name) {
+        let remark = format!("Sending message to topic[{name}] is forbidden.");
+        return Err(refuse(config, ResponseCode::NoPermission, remark));
+    }
+    let Some(topic) = known.or_else(|| create(broker, config, header, responder)) else {
+        let remark = format!("topic[{name}] not exist, apply first please!{FAQ}");
+        return Err(refuse(config, ResponseCode::TopicNotExist, remark));
+    };
+    if header.queue_id >= topic.write_queue_nums.max(topic.read_queue_nums) {
+        let remark = format!(
+            "request queueId[{}] is illegal, {} Producer: {}",
+            header.queue_id,
+            describe(&topic),
+            responder.channel().peer()
+        );
+        warn!(remark, "send refused");
+        return Err(refuse(config, ResponseCode::InvalidParameter, remark));
+    }
+    Ok(topic)
+}
+
+/// Whether the append lock has been held for so long that more messages would only queue up.
+fn is_busy(broker: &Broker, config: &BrokerSettings) -> bool {
+    let held_ms = broker.store.page_cache_lock_time_ms();
+    held_ms > config.store.os_page_cache_busy_time_out_mills && held_ms < LOCK_TIME_MAX_MS
+}
+
+fn create(
+    broker: &Broker,
+    config: &BrokerSettings,
+    header: &SendMessageRequest<'_>,
+    responder: &Responder,
+) -> Option<Arc<TopicConfig>> {
+    let name = header.topic;
+    let retry = name.starts_with(RETRY_PREFIX);
+    let flag = match (header.unit_mode, retry) {
+        (false, _) => 0,
+        (true, true) => UNIT_SUBSCRIPTION,
+        (true, false) => UNIT,
+    };
+    let auto = config.broker.auto_create_topic_enable;
+    let (default, queues) = (header.default_topic, header.default_topic_queue_nums);
+    let created = broker.topics.create_by_sending(auto, name, default, queues, flag);
+    let created =
+        created.or_else(|| retry.then(|| broker.topics.create_for_group(name, 1, PERM_READ | PERM_WRITE, flag)));
+    if created.is_none() {
+        warn!(topic = name, default, producer = %responder.channel().peer(), "topic does not exist");
+    }
+    created
+}
+
+/// The text of Java's `TopicConfig.toString`.
+fn describe(topic: &TopicConfig) -> String {
+    let bit = |bit, letter| if topic.perm & bit == 0 { '-' } else { letter };
+    let kind = match topic.topic_filter_type {
+        TopicFilterType::SingleTag => "SINGLE_TAG",
+        TopicFilterType::MultiTag => "MULTI_TAG",
+    };
+    let attributes: Vec<_> = topic.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    format!(
+        "TopicConfig [topicName={}, readQueueNums={}, writeQueueNums={}, perm={}{}{}, topicFilterType={kind}, \
+         topicSysFlag={}, order={}, attributes={{{}}}]",
+        topic.topic_name,
+        topic.read_queue_nums,
+        topic.write_queue_nums,
+        bit(4, 'R'),
+        bit(2, 'W'),
+        bit(1, 'X'),
+        topic.topic_sys_flag,
+        topic.order,
+        attributes.join(", ")
+    )
+}
+
+/// What a single message says of itself.
+pub(super) fn message(
+    config: &BrokerSettings,
+    header: &SendMessageRequest<'_>,
+    topic: &TopicConfig,
+    properties: &Properties<'_>,
+) -> Result<(), Refused> {
+    let illegal = |remark: &str| Err(refuse(config, ResponseCode::MessageIllegal, remark));
+    if topic.attributes.get("cleanup.policy").is_some_and(|policy| policy == "COMPACTION") && !properties.has_keys {
+        return illegal("Required message key is missing");
+    }
+    if topic.attributes.get("queue.type").is_some_and(|kind| kind == "BatchCQ") {
+        return illegal("topics with queue.type=BatchCQ are not supported yet");
+    }
+    let retried = header.reconsume_times.unwrap_or_default() > 0;
+    let is_delayed = properties.delay.is_some_and(|level| level.parse::<i32>().is_ok_and(|level| level > 0));
+    // Clients before 4.6.1 leave the mark on messages that they send back.
+    if properties.is_half && !(retried && is_delayed) {
+        if config.broker.reject_transaction_message {
+            let remark = format!("the broker[{}] sending transaction message is forbidden", config.broker.broker_ip1);
+            return Err(refuse(config, ResponseCode::NoPermission, remark));
+        }
+        return illegal("transaction messages are not supported yet");
+    }
+    if header.topic == names::TIMER_TOPIC {
+        return illegal("timer messages are not supported yet");
+    }
+    if properties.timer.is_some() && !is_delayed && !properties.timer_due(now_ms()) && may_be_delayed(header) {
+        return illegal("timer messages are not supported yet; use delay levels");
+    }
+    if properties.is_lite {
+        return illegal("lite topics are not supported yet");
+    }
+    if properties.has_inner_number && header.sys_flag & sys_flag::INNER_BATCH == 0 {
+        return illegal(&illegal_message(config));
+    }
+    let longest = if header.topic.starts_with(RETRY_PREFIX) { RETRY_TOPIC_MAX } else { TOPIC_MAX };
+    if header.topic.len() > longest {
+        return illegal(&illegal_message(config));
+    }
+    Ok(())
+}
+
+/// Half messages and rolled back ones are never delayed.
+fn may_be_delayed(header: &SendMessageRequest<'_>) -> bool {
+    matches!(header.sys_flag & sys_flag::TRANSACTION_MASK, sys_flag::TRANSACTION_NONE | sys_flag::TRANSACTION_COMMIT)
+}
+
+/// Java's words for a message that the store does not take.
+pub(super) fn illegal_message(config: &BrokerSettings) -> String {
+    format!(
+        "the message is illegal, maybe msg body or properties length not matched. msg body length limit {}B, msg \
+         properties length limit 32KB.",
+        config.store.max_message_size
+    )
+}

@@ -1,0 +1,177 @@
+//! SEND_MESSAGE in all its forms.
+//!
+//! A send is checked ([`check`]), its properties are rewritten ([`properties`]) into a buffer of the thread, and the
+//! message is appended. With ASYNC_FLUSH the answer follows at once; with SYNC_FLUSH the store answers through
+//! [`when_flushed`](hypergol_store::MessageStore::when_flushed). Nothing is spawned and no lock is held across the
+//! append.
+
+mod answer;
+mod batch;
+mod check;
+mod properties;
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hypergol_remoting::message::sys_flag;
+use hypergol_remoting::protocol::body::topic::{TopicConfig, TopicFilterType};
+use hypergol_remoting::protocol::header::send::SendMessageRequest;
+use hypergol_remoting::{RemotingCommand, RequestCode, Responder, ResponseCode};
+use hypergol_store::NewMessage;
+use tracing::info;
+
+use self::answer::{Answer, refuse};
+use self::properties::Properties;
+use crate::config::BrokerSettings;
+use crate::context::Broker;
+use crate::names;
+use crate::retry;
+use crate::schedule::levels::{SCHEDULE_TOPIC, queue_of_level};
+use crate::topics::{PERM_READ, PERM_WRITE};
+
+/// Why a send is answered without being stored: the answer.
+type Refused = Box<RemotingCommand>;
+
+/// Answers a send: 10 with the fields' full names, 310 and 320 with letters.
+pub fn send(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, responder: Responder) {
+    let config = broker.config();
+    let header = match SendMessageRequest::decode(code, &request.fields) {
+        Ok(header) => header,
+        Err(error) => return responder.error(ResponseCode::SystemError, error.to_string()),
+    };
+    let checked = check::topic(broker, &config, &header, &request, &responder);
+    let stored = checked.and_then(|topic| {
+        let send = Send { broker, config: &config, header: &header, request: &request, topic: &topic };
+        if header.batch { batch::store(&send, &responder) } else { send.store(&responder) }
+    });
+    match stored {
+        Ok(answer) => answer.give(broker, &config, responder),
+        Err(refused) => responder.send(*refused),
+    }
+}
+
+/// A send whose topic was checked.
+struct Send<'a> {
+    broker: &'a Arc<Broker>,
+    config: &'a BrokerSettings,
+    header: &'a SendMessageRequest<'a>,
+    request: &'a RemotingCommand,
+    topic: &'a TopicConfig,
+}
+
+impl Send<'_> {
+    /// Appends a single message.
+    fn store(&self, responder: &Responder) -> Result<Answer, Refused> {
+        thread_local! {
+            static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        let mut buffer = BUFFER.take();
+        buffer.clear();
+        let result = self.store_with(&mut buffer, responder);
+        BUFFER.set(buffer);
+        result
+    }
+
+    fn store_with(&self, buffer: &mut Vec<u8>, responder: &Responder) -> Result<Answer, Refused> {
+        let begun = Instant::now();
+        let (broker, config, header) = (self.broker, self.config, self.header);
+        let mut asked_queue = self.queue()?;
+        let mut properties = Properties::rewrite(header.properties.unwrap_or_default(), config, buffer);
+        let dead_letter = self.dead_letter_topic()?;
+        if dead_letter.is_some() {
+            properties.set_delay("-1", buffer);
+        }
+        let uniq_key = match properties.uniq_key {
+            Some(key) => key.to_owned(),
+            None => {
+                let key = broker.unique_keys.next().to_string();
+                Properties::append(buffer, "UNIQ_KEY", &key);
+                key
+            }
+        };
+        check::message(config, header, self.topic, &properties)?;
+        if let Some(priority) = properties.queue_by_priority(self.topic.write_queue_nums) {
+            asked_queue = priority;
+        }
+        let (mut topic, mut queue_id) = match &dead_letter {
+            Some(topic) => (topic.as_str(), 0),
+            None => (header.topic, asked_queue),
+        };
+        let level = properties
+            .delay_level(header.sys_flag)
+            .map_err(|remark| refuse(config, ResponseCode::SystemError, remark))?;
+        if let Some(level) = level {
+            let level = level.min(broker.delay_levels().max());
+            properties.redirect(level, topic, queue_id, buffer);
+            (topic, queue_id) = (SCHEDULE_TOPIC, queue_of_level(level));
+        }
+        let message = NewMessage {
+            topic,
+            queue_id,
+            flag: header.flag,
+            sys_flag: self.sys_flag(),
+            born_timestamp: header.born_timestamp,
+            born_host: responder.channel().peer(),
+            store_host: broker.store_host,
+            reconsume_times: header.reconsume_times.unwrap_or_default(),
+            prepared_transaction_offset: 0,
+            body: &self.request.body,
+            properties: buffer,
+        };
+        let appended = broker.store.put(&message).map_err(|error| answer::put_refused(broker, config, &error))?;
+        let latency_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let system = broker.topics.is_system(topic);
+        broker.stats.put(topic, queue_id, 1, appended.size.into(), latency_ms, system);
+        Ok(Answer {
+            physical_offsets: smallvec::smallvec![appended.physical_offset],
+            end: appended.end(),
+            queue_id: asked_queue,
+            queue_offset: appended.queue_offset,
+            transaction_id: Some(uniq_key),
+            waits: properties.waits,
+        })
+    }
+
+    /// The queue asked for, or any where the client leaves it to the broker.
+    fn queue(&self) -> Result<i32, Refused> {
+        if self.header.queue_id >= 0 {
+            return Ok(self.header.queue_id);
+        }
+        if self.topic.write_queue_nums <= 0 {
+            let remark = format!("the topic[{}] has no queue to write to", self.header.topic);
+            return Err(refuse(self.config, ResponseCode::SystemError, remark));
+        }
+        Ok(rand::random_range(0..self.topic.write_queue_nums))
+    }
+
+    fn sys_flag(&self) -> i32 {
+        match self.topic.topic_filter_type {
+            TopicFilterType::MultiTag => self.header.sys_flag | sys_flag::MULTI_TAGS,
+            TopicFilterType::SingleTag => self.header.sys_flag,
+        }
+    }
+
+    /// Where a message for a retry topic goes that was consumed in vain too often, or by a group that keeps order and
+    /// so would be held up by it.
+    fn dead_letter_topic(&self) -> Result<Option<String>, Refused> {
+        let header = self.header;
+        let Some(rest) = header.topic.strip_prefix(retry::RETRY_PREFIX) else { return Ok(None) };
+        // The retry topic of pops is `%RETRY%group+topic`; a `+` is legal in neither name, so none gets here.
+        let group = self.broker.groups.find_or_create(&self.config.broker, rest).ok_or_else(|| {
+            let remark = format!("subscription group not exist, {rest} {}", super::FAQ);
+            refuse(self.config, ResponseCode::SubscriptionGroupNotExist, remark)
+        })?;
+        let max = retry::attempts_max(group.retry_max_times, header.max_reconsume_times, self.request.version);
+        let attempts = header.reconsume_times.unwrap_or_default();
+        let keeps_order = !self.broker.queue_locks.all_expired(rest, Instant::now());
+        if attempts <= max && !keeps_order {
+            return Ok(None);
+        }
+        info!(group = rest, attempts, max, keeps_order, "message goes to the dead-letter topic");
+        let topic = retry::dead_letter_topic(rest);
+        names::check_topic(&topic).map_err(|remark| refuse(self.config, ResponseCode::InvalidParameter, remark))?;
+        self.broker.topics.create_for_group(&topic, retry::DEAD_LETTER_QUEUES, PERM_READ | PERM_WRITE, 0);
+        Ok(Some(topic))
+    }
+}

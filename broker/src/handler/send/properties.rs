@@ -1,0 +1,249 @@
+//! The properties of a message on their way into the store.
+//!
+//! The client's entries are copied as they are, without those that only brokers may set; what the broker adds comes
+//! behind. Source: `AbstractSendMessageProcessor.buildMsgContext`, `SendMessageProcessor.sendMessage`.
+
+use hypergol_remoting::message::sys_flag;
+
+use crate::config::BrokerSettings;
+
+/// Between name and value.
+const NAME_END: char = '\u{1}';
+/// After a value.
+const VALUE_END: char = '\u{2}';
+
+/// What the client's properties say; texts are slices of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Properties<'a> {
+    /// UNIQ_KEY.
+    pub uniq_key: Option<&'a str>,
+    /// DELAY.
+    pub delay: Option<&'a str>,
+    /// The first of TIMER_DELAY_SEC, TIMER_DELAY_MS, TIMER_DELIVER_MS that is there, with its kind.
+    pub timer: Option<(Timer, &'a str)>,
+    /// TRAN_MSG is true.
+    pub is_half: bool,
+    /// There are KEYS that are not blank.
+    pub has_keys: bool,
+    /// WAIT is not false.
+    pub waits: bool,
+    /// INNER_NUM is there.
+    pub has_inner_number: bool,
+    /// `__LITE_TOPIC` is there.
+    pub is_lite: bool,
+    has_timer_out: bool,
+    has_sharding_key: bool,
+    priority: Option<&'a str>,
+}
+
+/// How a timer property counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// Seconds from now.
+    DelaySeconds,
+    /// Milliseconds from now.
+    DelayMillis,
+    /// Milliseconds since 1970.
+    DeliverMillis,
+}
+
+impl<'a> Properties<'a> {
+    /// Writes the properties as they are stored into `out`, and says what they mean.
+    pub(super) fn rewrite(encoded: &'a str, config: &BrokerSettings, out: &mut Vec<u8>) -> Self {
+        let mut found = Self { waits: true, ..Self::default() };
+        for entry in encoded.split(VALUE_END) {
+            let Some((name, value)) = entry.split_once(NAME_END) else { continue };
+            if !name.is_empty() && !value.is_empty() && found.see(name, value) {
+                push(out, name, value);
+            }
+        }
+        if found.priority.is_some() && !found.is_by_priority() {
+            remove(out, "_SYS_MSG_PRIORITY_");
+        }
+        Self::append(out, "MSG_REGION", &config.broker.region_id);
+        Self::append(out, "TRACE_ON", if config.broker.trace_on { "true" } else { "false" });
+        Self::append(out, "CLUSTER", &config.broker.broker_cluster_name);
+        found
+    }
+
+    /// Takes note of an entry; false when it is not to be stored.
+    fn see(&mut self, name: &str, value: &'a str) -> bool {
+        let mut timer = |kind| {
+            // Java looks at them in this order, whatever theirs.
+            if self.timer.is_none_or(|(known, _)| kind <= known) {
+                self.timer = Some((kind, value));
+            }
+        };
+        match name {
+            // Set by brokers only; what a client sends is left out or replaced.
+            "POP_CK" | "MSG_REGION" | "TRACE_ON" | "CLUSTER" => return false,
+            "UNIQ_KEY" => self.uniq_key = Some(value),
+            "DELAY" => self.delay = Some(value),
+            "WAIT" => self.waits = !value.eq_ignore_ascii_case("false"),
+            "KEYS" => self.has_keys = !value.trim().is_empty(),
+            "TRAN_MSG" => self.is_half = value.eq_ignore_ascii_case("true"),
+            "TIMER_DELAY_SEC" => timer(Timer::DelaySeconds),
+            "TIMER_DELAY_MS" => timer(Timer::DelayMillis),
+            "TIMER_DELIVER_MS" => timer(Timer::DeliverMillis),
+            "TIMER_OUT_MS" => self.has_timer_out = true,
+            "INNER_NUM" => self.has_inner_number = true,
+            "__LITE_TOPIC" => self.is_lite = true,
+            "__SHARDINGKEY" => self.has_sharding_key = true,
+            "_SYS_MSG_PRIORITY_" => self.priority = Some(value),
+            _ => {}
+        }
+        true
+    }
+
+    /// Appends an entry.
+    pub(super) fn append(out: &mut Vec<u8>, name: &str, value: &str) {
+        if !value.is_empty() {
+            push(out, name, value);
+        }
+    }
+
+    /// Replaces DELAY.
+    pub(super) fn set_delay(&mut self, level: &'static str, out: &mut Vec<u8>) {
+        remove(out, "DELAY");
+        push(out, "DELAY", level);
+        self.delay = Some(level);
+    }
+
+    /// Whether a timer property asks for a time that is past, so that the message is delivered as any other.
+    pub(super) fn timer_due(&self, now_ms: i64) -> bool {
+        if self.has_timer_out {
+            return true;
+        }
+        let Some((kind, text)) = self.timer else { return true };
+        let Ok(number) = text.parse::<i64>() else { return false };
+        match kind {
+            Timer::DelaySeconds | Timer::DelayMillis => number <= 0,
+            Timer::DeliverMillis => number <= now_ms,
+        }
+    }
+
+    /// The delay level that a message waits on, if any.
+    pub(super) fn delay_level(&self, flag: i32) -> Result<Option<i32>, String> {
+        let Some(text) = self.delay else { return Ok(None) };
+        let level: i32 = text.parse().map_err(|_| format!("the property DELAY is not a level: {text:?}"))?;
+        let transaction = flag & sys_flag::TRANSACTION_MASK;
+        let may = transaction == sys_flag::TRANSACTION_NONE || transaction == sys_flag::TRANSACTION_COMMIT;
+        Ok((may && level > 0).then_some(level))
+    }
+
+    /// Notes where a message goes once it has waited on `level`. A level overrules timer properties.
+    pub(super) fn redirect(&mut self, level: i32, topic: &str, queue_id: i32, out: &mut Vec<u8>) {
+        if self.timer.is_some() {
+            for name in ["TIMER_DELIVER_MS", "TIMER_DELAY_SEC", "TIMER_DELAY_MS"] {
+                remove(out, name);
+            }
+        }
+        let mut text = itoa::Buffer::new();
+        let capped = text.format(level);
+        if self.delay != Some(capped) {
+            remove(out, "DELAY");
+            push(out, "DELAY", capped);
+        }
+        remove(out, "REAL_TOPIC");
+        remove(out, "REAL_QID");
+        push(out, "REAL_TOPIC", topic);
+        push(out, "REAL_QID", itoa::Buffer::new().format(queue_id));
+    }
+
+    /// The queue that a message with a priority goes to.
+    pub(super) fn queue_by_priority(&self, write_queues: i32) -> Option<i32> {
+        if !self.is_by_priority() {
+            return None;
+        }
+        let priority: i32 = self.priority?.parse().ok()?;
+        (priority >= 0 && write_queues > 0).then(|| priority.min(write_queues - 1))
+    }
+
+    /// Other kinds of messages have no priority.
+    fn is_by_priority(&self) -> bool {
+        self.priority.is_some()
+            && !(self.is_half || self.delay.is_some() || self.timer.is_some() || self.has_sharding_key)
+    }
+}
+
+fn push(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(name.as_bytes());
+    out.push(NAME_END as u8);
+    out.extend_from_slice(value.as_bytes());
+    out.push(VALUE_END as u8);
+}
+
+/// Removes every entry of `name`; entries end with their separator.
+fn remove(out: &mut Vec<u8>, name: &str) {
+    let mut at = 0;
+    while let Some(length) = out.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == VALUE_END as u8)) {
+        let entry = &out[at..at + length];
+        let is_name = entry.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&(NAME_END as u8)));
+        if is_name {
+            out.drain(at..=at + length);
+        } else {
+            at += length + 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rewritten(encoded: &str) -> (String, Properties<'_>) {
+        let mut out = Vec::new();
+        let properties = Properties::rewrite(encoded, &BrokerSettings::default(), &mut out);
+        (String::from_utf8(out).unwrap(), properties)
+    }
+
+    const ADDED: &str = "MSG_REGION\u{1}DefaultRegion\u{2}TRACE_ON\u{1}true\u{2}CLUSTER\u{1}DefaultCluster\u{2}";
+
+    #[test]
+    fn the_broker_adds_and_removes_its_own() {
+        let (text, properties) =
+            rewritten("UNIQ_KEY\u{1}k\u{2}POP_CK\u{1}x\u{2}CLUSTER\u{1}evil\u{2}a\u{1}\u{2}junk\u{2}WAIT\u{1}false");
+        assert_eq!(text, format!("UNIQ_KEY\u{1}k\u{2}WAIT\u{1}false\u{2}{ADDED}"));
+        assert_eq!((properties.uniq_key, properties.waits), (Some("k"), false));
+        assert_eq!(rewritten("").0, ADDED);
+    }
+
+    #[test]
+    fn a_delayed_message_remembers_where_it_goes() {
+        let mut out = Vec::new();
+        let encoded = "DELAY\u{1}99\u{2}TIMER_DELAY_MS\u{1}5\u{2}REAL_QID\u{1}7\u{2}";
+        let mut properties = Properties::rewrite(encoded, &BrokerSettings::default(), &mut out);
+        assert_eq!(properties.delay_level(0), Ok(Some(99)));
+        assert_eq!(properties.delay_level(sys_flag::TRANSACTION_PREPARED), Ok(None));
+        properties.redirect(18, "T", 3, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, format!("{ADDED}DELAY\u{1}18\u{2}REAL_TOPIC\u{1}T\u{2}REAL_QID\u{1}3\u{2}"));
+    }
+
+    #[test]
+    fn levels_that_are_none() {
+        for (encoded, level) in [("", Ok(None)), ("DELAY\u{1}0", Ok(None)), ("DELAY\u{1}-1", Ok(None))] {
+            assert_eq!(rewritten(encoded).1.delay_level(0), level);
+        }
+        assert!(rewritten("DELAY\u{1}x").1.delay_level(0).is_err());
+    }
+
+    #[test]
+    fn timers_of_the_past_are_due() {
+        let due = |encoded: &str| rewritten(encoded).1.timer_due(1000);
+        assert!(due("") && due("TIMER_DELIVER_MS\u{1}1000") && due("TIMER_DELAY_SEC\u{1}0"));
+        assert!(due("TIMER_DELIVER_MS\u{1}9999\u{2}TIMER_OUT_MS\u{1}9000"));
+        assert!(!due("TIMER_DELIVER_MS\u{1}1001") && !due("TIMER_DELAY_MS\u{1}1") && !due("TIMER_DELAY_MS\u{1}x"));
+        assert!(due("TIMER_DELIVER_MS\u{1}9999\u{2}TIMER_DELAY_SEC\u{1}0"), "seconds come first");
+    }
+
+    #[test]
+    fn a_priority_chooses_the_queue_of_ordinary_messages() {
+        let (text, properties) = rewritten("_SYS_MSG_PRIORITY_\u{1}5\u{2}");
+        assert_eq!((properties.queue_by_priority(8), properties.queue_by_priority(4)), (Some(5), Some(3)));
+        assert!(text.starts_with("_SYS_MSG_PRIORITY_"));
+        let (text, properties) = rewritten("_SYS_MSG_PRIORITY_\u{1}5\u{2}__SHARDINGKEY\u{1}s\u{2}");
+        assert_eq!(properties.queue_by_priority(8), None);
+        assert!(!text.contains("PRIORITY"));
+    }
+}

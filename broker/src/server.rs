@@ -1,0 +1,196 @@
+//! A broker that serves: its ports, its periodic work, its start and end.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hypergol_config::Live;
+use hypergol_remoting::{Limits, Server};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{error, info};
+
+use crate::config::BrokerSettings;
+use crate::context::{Broker, DELAY_OFFSET_FILE, now_ms};
+use crate::dispatch::{Dispatcher, Port};
+use crate::error::BrokerError;
+use crate::handler::pull;
+use crate::namesrv_client;
+
+/// Period in which the progress of delayed messages is written (`flushDelayOffsetInterval` has the same default).
+const DELAY_OFFSET_PERIOD: Duration = Duration::from_secs(10);
+/// Period of a sample of the statistics. Java: 10 s.
+const STATS_PERIOD: Duration = Duration::from_secs(10);
+/// How long open connections may take to end.
+const CONNECTIONS_GRACE: Duration = Duration::from_secs(2);
+/// How long the start waits for the name servers' first answers.
+const FIRST_REGISTRATION_MAX: Duration = Duration::from_secs(3);
+
+/// Threads for reads that wait for the disk and for writing small files.
+pub const BLOCKING_THREADS_MAX: usize = 16;
+
+/// A broker with open ports. It ends by [`BrokerServer::shutdown`]; dropping it leaves the store's `abort` file behind,
+/// as a crash does.
+pub struct BrokerServer {
+    broker: Arc<Broker>,
+    ports: Vec<Server>,
+    tasks: JoinSet<()>,
+}
+
+impl BrokerServer {
+    /// Opens store and ports and registers with the name servers. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`BrokerError`]; nothing is left running.
+    pub async fn start(settings: Arc<Live<BrokerSettings>>) -> Result<Self, BrokerError> {
+        let opening = settings.clone();
+        // Recovery reads files; other work of the process goes on meanwhile.
+        let (broker, due) = tokio::task::spawn_blocking(move || Broker::open(opening))
+            .await
+            .map_err(|error| BrokerError::Internal(error.to_string()))??;
+        let mut server = Self { broker: broker.clone(), ports: Vec::new(), tasks: JoinSet::new() };
+        if let Err(error) = server.listen() {
+            server.shutdown().await;
+            return Err(error);
+        }
+        for mut lane in due {
+            let broker = broker.clone();
+            server.tasks.spawn(async move {
+                while let Some(held) = lane.recv().await {
+                    pull::resume(&broker, *held);
+                }
+            });
+        }
+        server.start_periodic_work()?;
+        let (first, mut registered) = watch::channel(false);
+        server.tasks.spawn(namesrv_client::keep_registered(broker, first));
+        let _ = tokio::time::timeout(FIRST_REGISTRATION_MAX, registered.wait_for(|done| *done)).await;
+        Ok(server)
+    }
+
+    /// The broker.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// What is said once the broker serves; scripts wait for it. Java: `BrokerStartup`.
+    pub fn boot_line(&self) -> String {
+        let config = self.broker.config();
+        let mut line =
+            format!("The broker[{}, {}] boot success. serializeType=JSON", config.broker.broker_name, config.address());
+        if let Some(addresses) = &config.broker.namesrv_addr {
+            line.push_str(&format!(" and name server is {addresses}"));
+        }
+        line
+    }
+
+    fn listen(&mut self) -> Result<(), BrokerError> {
+        let config = self.broker.config();
+        let idle = u64::try_from(config.server.server_channel_max_idle_time_seconds).unwrap_or_default().max(1);
+        let limits = Limits { idle_max: Duration::from_secs(idle) };
+        let ports = [(Some(config.port()), Port::Main), (config.fast_port(), Port::Fast)];
+        for (port, kind) in ports {
+            let Some(port) = port else { continue };
+            let handler = Arc::new(Dispatcher::new(self.broker.clone(), kind));
+            let bound = bind_address(&config.server.bind_address, port)
+                .and_then(|address| Server::bind(address, handler, limits.clone()));
+            self.ports.push(bound.map_err(|source| BrokerError::Listen { port, source })?);
+        }
+        Ok(())
+    }
+
+    fn start_periodic_work(&mut self) -> Result<(), BrokerError> {
+        let broker = &self.broker;
+        let held = broker.held_pulls.clone();
+        self.tasks.spawn(async move { held.expire().await });
+        let stats = broker.clone();
+        self.tasks.spawn(every(move |_| STATS_PERIOD, broker.clone(), move || stats.stats.sample(now_ms())));
+        let offsets = broker.clone();
+        self.tasks.spawn(every(
+            |config| Duration::from_millis(u64::try_from(config.broker.flush_consumer_offset_interval).unwrap_or(5000)),
+            broker.clone(),
+            move || offsets.offsets.persist(),
+        ));
+        self.start_schedule()
+    }
+
+    fn start_schedule(&mut self) -> Result<(), BrokerError> {
+        let broker = self.broker.clone();
+        let counted = broker.clone();
+        broker
+            .schedule
+            .start(
+                broker.store.clone(),
+                Box::new(move |delivered| {
+                    let (topic, appended) = (delivered.topic, delivered.appended);
+                    counted.stats.put(topic, 0, 1, appended.size.into(), 0, counted.topics.is_system(topic));
+                }),
+            )
+            .map_err(|error| BrokerError::Internal(error.to_string()))?;
+        let writing = broker.clone();
+        self.tasks.spawn(every(|_| DELAY_OFFSET_PERIOD, broker, move || write_delay_offsets(&writing)));
+        Ok(())
+    }
+
+    /// Stops accepting, answers what waits, says farewell to the name servers, writes everything and closes the store.
+    pub async fn shutdown(mut self) {
+        info!("shutting down");
+        // No registration may come after the farewell.
+        self.tasks.abort_all();
+        namesrv_client::unregister(&self.broker).await;
+        self.broker.held_pulls.close();
+        for port in &self.ports {
+            port.shutdown(CONNECTIONS_GRACE).await;
+        }
+        self.broker.client.shutdown();
+        let broker = self.broker.clone();
+        let closed = tokio::task::spawn_blocking(move || {
+            broker.schedule.stop();
+            write_delay_offsets(&broker);
+            broker.offsets.persist();
+            broker.config_writer.shutdown();
+            broker.store.shutdown();
+        });
+        if let Err(error) = closed.await {
+            error!(%error, "the store may not have been closed");
+        }
+        info!("shut down");
+    }
+}
+
+fn write_delay_offsets(broker: &Broker) {
+    let Some(file) = broker.schedule.to_write() else { return };
+    let path = broker.config().config_folder().join(DELAY_OFFSET_FILE);
+    match hypergol_config::files::replace(&path, &file, true) {
+        Ok(()) => broker.schedule.wrote(file),
+        Err(error) => error!(%error, "cannot write the progress of delayed messages"),
+    }
+}
+
+/// Does `work` again and again; the pause follows the configuration. The work may write a small file.
+async fn every(
+    period: impl Fn(&BrokerSettings) -> Duration + Send,
+    broker: Arc<Broker>,
+    work: impl Fn() + Send + Sync + 'static,
+) {
+    let work = Arc::new(work);
+    loop {
+        let pause = period(&broker.config()).max(Duration::from_millis(100));
+        tokio::time::sleep(pause).await;
+        let work = work.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || work()).await {
+            error!(%error, "periodic work failed");
+        }
+    }
+}
+
+/// `0.0.0.0` means every address of both families, as Java's dual-stack socket; where there is no IPv6, IPv4 only.
+fn bind_address(host: &str, port: u16) -> std::io::Result<SocketAddr> {
+    if host == "0.0.0.0" && std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+        return Ok(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port));
+    }
+    (host, port)
+        .to_socket_addrs()?
+        .next()
+        .ok_or_else(|| std::io::Error::new(std::io::ErrorKind::AddrNotAvailable, format!("{host} does not resolve")))
+}
