@@ -188,6 +188,7 @@ impl StoreConfig {
         if self.mapped_file_size_consume_queue < 20 || self.mapped_file_size_consume_queue > i32::MAX as usize {
             return bad("mappedFileSizeConsumeQueue", "must be within 20..=2147483647 bytes");
         }
+        crate::clean::Hours::parse(&self.delete_when)?;
         if self.max_message_size > (i32::MAX as usize) - (1 << 20) {
             return bad("maxMessageSize", "must leave room for a record below 2 GiB");
         }

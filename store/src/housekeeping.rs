@@ -1,10 +1,16 @@
 //! Facts about the store, settings that change at run time, and the removal of what has expired.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::Mutex;
 
 use crate::MessageStore;
+use crate::clean::{self, CleanConfig, CleanPolicy, DiskFull, Usage};
 use crate::config::{FlushDiskType, StoreConfig};
+use crate::error::StoreError;
 use crate::message::Writable;
 use crate::open::Core;
 use crate::read::DiskUsage;
@@ -13,10 +19,94 @@ use crate::stats::StoreStats;
 /// Longest wait for the dispatch thread before a topic's queues are dropped.
 const DISPATCH_WAIT: Duration = Duration::from_secs(1);
 
-impl Core {
-    pub(crate) fn check_disk(&self) {}
+/// Pause between two looks at the clock while the cleaner waits for its next round.
+const CLEAN_TICK: Duration = Duration::from_millis(500);
 
-    pub(crate) fn run_clean(&self) {}
+/// What the cleaner remembers from round to round.
+#[derive(Default)]
+pub(crate) struct Cleaner {
+    policy: Mutex<CleanPolicy>,
+    /// Somebody wants a round now.
+    wanted: AtomicBool,
+}
+
+impl Core {
+    fn usage(&self, what: &str, folder: &Path) -> Option<Usage> {
+        Usage::of(folder).inspect_err(|error| tracing::warn!(what, %error, "disk usage is unknown")).ok()
+    }
+
+    /// One round: judges the disks, opens or closes the gate, deletes what has expired.
+    pub(crate) fn clean_round(&self, delete: bool) {
+        let config = match CleanConfig::new(&self.config.load()) {
+            Ok(config) => config,
+            Err(error) => {
+                tracing::error!(%error, "nothing can expire");
+                return;
+            }
+        };
+        let shares = || {
+            let log = self.usage("commit log", self.log.folder()).map(|usage| usage.ratio);
+            let queues = self.usage("consume queues", &self.config.load().consume_queue_dir()).map(|usage| usage.ratio);
+            (log, queues)
+        };
+        let (log, queues) = shares();
+        let hour = clean::local_hour(SystemTime::now());
+        let round = self.cleaner.policy.lock().round(&config, hour, clean::judge_space(&config, log, queues));
+        let ratio = log.unwrap_or(0.0).max(queues.unwrap_or(0.0));
+        let changed = match round.disk_full {
+            DiskFull::Set => self.gate.set_disk_full(true, ratio),
+            DiskFull::Clear => self.gate.set_disk_full(false, ratio),
+            DiskFull::Keep => false,
+        };
+        if changed {
+            tracing::warn!(ratio, writable = self.gate.is_open(), "disk usage decides whether messages are taken");
+        }
+        if !delete {
+            return;
+        }
+        if round.deletes() {
+            self.delete_expired(&config, round.ignore_age);
+        }
+        self.clean_queues();
+    }
+
+    fn delete_expired(&self, config: &CleanConfig, ignore_age: bool) {
+        let modified: Vec<SystemTime> = self
+            .log
+            .segments()
+            .iter()
+            // A file whose age is unknown is young.
+            .map(|segment| segment.file().metadata().and_then(|facts| facts.modified()).unwrap_or(SystemTime::now()))
+            .collect();
+        let count = clean::expired(config, ignore_age, &modified, SystemTime::now());
+        for deleted in 0..count {
+            if deleted > 0 {
+                std::thread::sleep(self.config.load().delete_commit_log_files_interval);
+            }
+            let first = self.log.min_offset();
+            match self.log.delete_first() {
+                Ok(true) => tracing::info!(first, ignore_age, "expired commit-log file deleted"),
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::error!(first, %error, "expired commit-log file cannot be deleted");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Body of the cleaner thread.
+    pub(crate) fn run_clean(&self) {
+        let mut last = Instant::now();
+        while !self.is_stopped() {
+            std::thread::park_timeout(CLEAN_TICK);
+            let due = last.elapsed() >= self.config.load().clean_resource_interval;
+            if due || self.cleaner.wanted.swap(false, Ordering::AcqRel) {
+                last = Instant::now();
+                self.clean_round(true);
+            }
+        }
+    }
 
     fn clean_queues(&self) {
         let min = self.log.min_offset();
@@ -69,9 +159,16 @@ impl MessageStore {
         &self.core.stats
     }
 
-    /// How full the disks are.
+    /// How full the disks are; a ratio that cannot be measured is -1.
     pub fn disk_usage(&self) -> DiskUsage {
-        DiskUsage::default()
+        let log = self.core.usage("commit log", self.core.log.folder());
+        let queues = self.core.usage("consume queues", &self.core.config.load().consume_queue_dir());
+        DiskUsage {
+            commit_log_ratio: log.map_or(-1.0, |usage| usage.ratio),
+            consume_queue_ratio: queues.map_or(-1.0, |usage| usage.ratio),
+            total_bytes: log.map_or(0, |usage| usage.total_bytes),
+            free_bytes: log.map_or(0, |usage| usage.free_bytes),
+        }
     }
 
     /// Drops a topic's consume queues and their folder. True when there were any.
@@ -106,13 +203,34 @@ impl MessageStore {
     pub fn set_flush_mode(&self, mode: FlushDiskType) {
         let mut config = StoreConfig::clone(&self.core.config.load());
         config.flush_disk_type = mode;
-        self.apply_config(&config);
+        self.core.config.store(Arc::new(config));
+        self.core.log.set_sync_flush(mode == FlushDiskType::SyncFlush);
     }
 
     /// Takes over the *live* settings of `config`; the others keep the values the store was opened with.
-    pub fn apply_config(&self, config: &StoreConfig) {
-        self.core.config.store(Arc::new(config.clone()));
+    ///
+    /// # Errors
+    /// [`StoreError::Config`] for values the store cannot work with; nothing changes then.
+    pub fn apply_config(&self, config: &StoreConfig) -> Result<(), StoreError> {
+        config.check()?;
+        let old = self.core.config.load();
+        let merged = StoreConfig {
+            store_path_root_dir: old.store_path_root_dir.clone(),
+            store_path_commit_log: old.store_path_commit_log.clone(),
+            mapped_file_size_commit_log: old.mapped_file_size_commit_log,
+            mapped_file_size_consume_queue: old.mapped_file_size_consume_queue,
+            message_index_enable: old.message_index_enable,
+            max_hash_slot_num: old.max_hash_slot_num,
+            max_index_num: old.max_index_num,
+            message_index_safe: old.message_index_safe,
+            check_crc_on_recover: old.check_crc_on_recover,
+            commit_log_recover_max_num: old.commit_log_recover_max_num,
+            ..config.clone()
+        };
+        self.core.queues.set_flush_least_pages(merged.flush_consume_queue_least_pages);
+        self.core.config.store(Arc::new(merged));
         self.core.log.set_sync_flush(config.flush_disk_type == FlushDiskType::SyncFlush);
+        Ok(())
     }
 
     /// The settings in force.
@@ -125,8 +243,10 @@ impl MessageStore {
         self.core.clean_queues();
     }
 
-    /// Runs the expiry of commit-log files now, whatever the hour.
+    /// Has expired commit-log files deleted now and in the rounds to come (Java: 20), whatever the hour. Returns at
+    /// once; the cleaner thread does it.
     pub fn delete_expired_commit_log(&self) {
-        self.core.check_disk();
+        self.core.cleaner.policy.lock().request();
+        self.core.cleaner.wanted.store(true, Ordering::Release);
     }
 }

@@ -19,6 +19,7 @@ use crate::error::{FlushError, StoreError};
 use crate::folder::{AbortMark, FolderLock};
 use crate::gate::WriteGate;
 use crate::hooks::StoreHooks;
+use crate::housekeeping::Cleaner;
 use crate::index::{IndexConfig, IndexService};
 use crate::segment::allocate::{Disk, OsDisk};
 use crate::stats::StoreStats;
@@ -53,6 +54,7 @@ pub(crate) struct Core {
     flush_wanted: AtomicBool,
     flush_thread: Mutex<Option<Thread>>,
     ticker_thread: Mutex<Option<Thread>>,
+    pub(crate) cleaner: Cleaner,
 }
 
 impl Core {
@@ -60,6 +62,11 @@ impl Core {
     pub(crate) fn hot_bytes(&self, config: &StoreConfig) -> i64 {
         let share = self.memory as f64 * f64::from(config.access_message_in_memory_max_ratio) / 100.0;
         share as i64
+    }
+
+    /// Whether the store is being closed.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
     }
 
     fn flush_policy(&self) -> FlushPolicy {
@@ -309,10 +316,11 @@ impl MessageStore {
             flush_wanted: AtomicBool::new(false),
             flush_thread: Mutex::new(None),
             ticker_thread: Mutex::new(None),
+            cleaner: Cleaner::default(),
         });
         let store = Arc::new(MessageStore { core: core.clone(), threads: Mutex::default() });
         // Once, before the first put is taken, so that a disk that is full already is noticed.
-        core.check_disk();
+        core.clean_round(false);
         store.start_threads()?;
         Ok(store)
     }
