@@ -7,6 +7,7 @@ pub mod client;
 pub mod connection;
 pub mod message;
 mod outgoing;
+pub mod pop_handle;
 pub mod protocol;
 mod proxy_protocol;
 pub mod responder;

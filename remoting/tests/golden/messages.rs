@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hypergol_remoting::message::{
     self, BatchPart, OffsetMessageId, RecallHandle, UniqueKey, append_batch_part, split_batch,
 };
+use hypergol_remoting::pop_handle::{PopHandle, PopOffsets, PopTopic};
 use serde_json::Value;
 
 use crate::{hex, lines, text};
@@ -102,5 +103,27 @@ fn subscriptions() {
         assert_eq!(made.sub_string.as_deref(), line["sub_string"].as_str());
         assert_eq!(serde_json::json!(made.tags_set), line["tags"]);
         assert_eq!(serde_json::json!(made.code_set), line["codes"]);
+    });
+}
+
+#[test]
+fn pop_handles() {
+    each("pop-handle", |line| {
+        let kind = PopTopic::of(text(line, "topic"));
+        let bare: PopHandle = text(line, "handle").parse().unwrap();
+        assert_eq!((bare.topic, bare.queue_offset), (kind, None));
+        assert_eq!(bare.to_string(), text(line, "handle"));
+        let full = PopHandle { queue_offset: Some(12), ..bare };
+        assert_eq!(full.to_string(), text(line, "handle_with_offset"));
+        assert_eq!(text(line, "handle_with_offset").parse(), Ok(full));
+
+        let mut offsets = PopOffsets::default();
+        offsets.queue(kind, 2, 10, &[10, 11, 13]);
+        offsets.queue(kind, 3, 20, &[20]);
+        offsets.queue_order_count(kind, 2, 1);
+        offsets.message_order_count(kind, 2, 10, 4);
+        assert_eq!(offsets.start_offset_info(), text(line, "start_offset_info"));
+        assert_eq!(offsets.msg_offset_info(), text(line, "msg_offset_info"));
+        assert_eq!(offsets.order_count_info(), text(line, "order_count_info"));
     });
 }
