@@ -10,6 +10,7 @@ use hypergol_remoting::protocol::body::offset::DelayOffsetSerializeWrapper;
 use hypergol_remoting::{Client, Limits};
 use hypergol_store::{Arrival, MessageStore, StoreHooks};
 
+use crate::admin_state::AdminState;
 use crate::config::{self, BrokerSettings};
 use crate::consumers::Consumers;
 use crate::error::BrokerError;
@@ -52,6 +53,8 @@ pub struct Broker {
     pub held_pulls: Arc<HeldPulls>,
     /// Statistics of topics and groups.
     pub stats: BrokerStats,
+    /// What only administration asks for.
+    pub admin: AdminState,
     /// Makes unique keys for messages that have none.
     pub unique_keys: UniqueKeys,
     /// Connections to name servers and other brokers.
@@ -108,6 +111,7 @@ impl Broker {
             queue_locks: QueueLocks::default(),
             held_pulls,
             stats: BrokerStats::new(&current.broker.broker_cluster_name, current.broker.enable_detail_stat),
+            admin: AdminState::default(),
             unique_keys: UniqueKeys::new(ip),
             client: Client::new(Arc::new(NoRequests), Limits::default()),
             config_writer,

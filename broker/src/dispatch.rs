@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hypergol_remoting::{Channel, RemotingCommand, RequestCode, Responder, connection};
 
 use crate::context::Broker;
-use crate::handler::{pull, send};
+use crate::handler::{admin, pull, send};
 
 /// The ports of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,20 +65,66 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
     match code {
         R::SendMessage | R::SendMessageV2 | R::SendBatchMessage => send::send(broker, code, request, responder),
         R::PullMessage | R::LitePullMessage => pull::pull(broker, request, responder),
+        R::UpdateAndCreateTopic => admin::topic::update(broker, &request, responder),
+        R::UpdateAndCreateTopicList => admin::topic::update_list(broker, &request, responder),
+        R::DeleteTopicInBroker => admin::topic::delete(broker, &request, responder),
+        R::GetAllTopicConfig => admin::topic::all(broker, &request, responder),
+        R::GetTopicConfig => admin::at_once(broker, &request, responder, admin::topic::one),
+        R::GetTopicStatsInfo => admin::topic::stats(broker, &request, responder),
+        R::GetSystemTopicListFromBroker => admin::at_once(broker, &request, responder, admin::topic::system),
+        R::UpdateAndCreateSubscriptionGroup => admin::group::update(broker, &request, responder),
+        R::UpdateAndCreateSubscriptionGroupList => admin::group::update_list(broker, &request, responder),
+        R::DeleteSubscriptionGroup => admin::group::delete(broker, &request, responder),
+        R::GetAllSubscriptionGroupConfig => admin::group::all(broker, &request, responder),
+        R::GetSubscriptionGroupConfig => admin::at_once(broker, &request, responder, admin::group::one),
+        R::UpdateAndGetGroupForbidden => admin::at_once(broker, &request, responder, admin::group::forbidden),
+        R::GetMaxOffset => admin::at_once(broker, &request, responder, admin::offset::max),
+        R::GetMinOffset => admin::at_once(broker, &request, responder, admin::offset::min),
+        R::SearchOffsetByTimestamp => admin::blocking(broker, request, responder, admin::offset::by_time),
+        R::GetEarliestMsgStoreTime => admin::blocking(broker, request, responder, admin::offset::earliest_time),
+        R::GetAllConsumerOffset => admin::blocking(broker, request, responder, admin::offset::all_of_consumers),
+        R::GetAllDelayOffset => admin::blocking(broker, request, responder, admin::offset::all_of_delay_levels),
+        R::QueryCorrectionOffset => admin::blocking(broker, request, responder, admin::offset::correction),
+        R::CloneGroupOffset => admin::at_once(broker, &request, responder, admin::offset::clone_group),
+        R::QueryConsumeQueue => admin::blocking(broker, request, responder, admin::offset::consume_queue),
+        R::InvokeBrokerToResetOffset => admin::reset::reset(broker, &request, responder),
+        R::InvokeBrokerToGetConsumerStatus => admin::reset::status(broker, &request, responder),
+        R::GetConsumerRunningInfo => admin::relay::running_info(broker, request, responder),
+        R::ConsumeMessageDirectly => admin::relay::consume_directly(broker, request, responder),
+        R::GetConsumerConnectionList => {
+            admin::at_once(broker, &request, responder, admin::connections::of_consumers);
+        }
+        R::GetProducerConnectionList => {
+            admin::at_once(broker, &request, responder, admin::connections::of_producers);
+        }
+        R::GetAllProducerInfo => admin::at_once(broker, &request, responder, admin::connections::all_producers),
+        R::QueryTopicConsumeByWho => {
+            admin::at_once(broker, &request, responder, admin::connections::groups_of_topic);
+        }
+        R::QueryTopicsByConsumer => {
+            admin::at_once(broker, &request, responder, admin::connections::topics_of_group);
+        }
+        R::QuerySubscriptionByConsumer => {
+            admin::at_once(broker, &request, responder, admin::connections::subscription);
+        }
+        R::GetConsumeStats => admin::blocking(broker, request, responder, admin::consume_stats::of_group),
+        R::GetBrokerConsumeStats => admin::blocking(broker, request, responder, admin::consume_stats::of_broker),
+        R::QueryConsumeTimeSpan => admin::blocking(broker, request, responder, admin::consume_stats::time_span),
+        R::ViewBrokerStatsData => admin::at_once(broker, &request, responder, admin::consume_stats::view),
+        R::UpdateBrokerConfig => admin::blocking(broker, request, responder, admin::config::update),
+        R::GetBrokerConfig => admin::at_once(broker, &request, responder, admin::config::get),
+        R::GetBrokerRuntimeInfo => admin::blocking(broker, request, responder, admin::store::runtime_info),
+        R::CleanExpiredConsumeQueue => {
+            admin::blocking(broker, request, responder, admin::store::clean_expired_queues);
+        }
+        R::DeleteExpiredCommitLog => {
+            admin::blocking(broker, request, responder, admin::store::delete_expired_commit_log);
+        }
+        R::CleanUnusedTopic => admin::blocking(broker, request, responder, admin::store::clean_unused_topics),
         // Not served yet.
         R::QueryMessage
         | R::QueryConsumerOffset
         | R::UpdateConsumerOffset
-        | R::UpdateAndCreateTopic
-        | R::UpdateAndCreateTopicList
-        | R::GetAllTopicConfig
-        | R::UpdateBrokerConfig
-        | R::GetBrokerConfig
-        | R::GetBrokerRuntimeInfo
-        | R::SearchOffsetByTimestamp
-        | R::GetMaxOffset
-        | R::GetMinOffset
-        | R::GetEarliestMsgStoreTime
         | R::ViewMessageById
         | R::HeartBeat
         | R::UnregisterClient
@@ -87,44 +133,12 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
         | R::GetConsumerListByGroup
         | R::LockBatchMq
         | R::UnlockBatchMq
-        | R::GetAllConsumerOffset
-        | R::GetAllDelayOffset
         | R::CheckClientConfig
         | R::GetTimerCheckPoint
         | R::GetTimerMetrics
-        | R::UpdateAndCreateSubscriptionGroup
-        | R::GetAllSubscriptionGroupConfig
-        | R::GetTopicStatsInfo
-        | R::GetConsumerConnectionList
-        | R::GetProducerConnectionList
-        | R::DeleteSubscriptionGroup
-        | R::GetConsumeStats
-        | R::DeleteTopicInBroker
-        | R::InvokeBrokerToResetOffset
-        | R::InvokeBrokerToGetConsumerStatus
-        | R::UpdateAndCreateSubscriptionGroupList
-        | R::QueryTopicConsumeByWho
-        | R::QueryConsumeTimeSpan
-        | R::GetSystemTopicListFromBroker
-        | R::CleanExpiredConsumeQueue
-        | R::GetConsumerRunningInfo
-        | R::QueryCorrectionOffset
-        | R::ConsumeMessageDirectly
-        | R::CloneGroupOffset
-        | R::ViewBrokerStatsData
-        | R::CleanUnusedTopic
-        | R::GetBrokerConsumeStats
-        | R::QueryConsumeQueue
         | R::ResumeCheckHalfMessage
         | R::SendReplyMessage
         | R::SendReplyMessageV2
-        | R::GetAllProducerInfo
-        | R::DeleteExpiredCommitLog
-        | R::QueryTopicsByConsumer
-        | R::QuerySubscriptionByConsumer
-        | R::GetTopicConfig
-        | R::GetSubscriptionGroupConfig
-        | R::UpdateAndGetGroupForbidden
         | R::CheckRocksDbCqWriteProgress
         | R::ExportRocksDbConfigToJson
         | R::RecallMessage

@@ -3,6 +3,7 @@
 //! Read in this order: [`context`] (the broker's state), [`dispatch`] (which handler answers which request), then a
 //! handler, such as [`handler::send`].
 
+pub mod admin_state;
 pub mod assignment;
 pub mod clients;
 pub mod config;

@@ -16,6 +16,7 @@ use crate::dispatch::{Dispatcher, Port};
 use crate::error::BrokerError;
 use crate::handler::pull;
 use crate::namesrv_client;
+use crate::runtime_info;
 
 /// Period in which the progress of delayed messages is written (`flushDelayOffsetInterval` has the same default).
 const DELAY_OFFSET_PERIOD: Duration = Duration::from_secs(10);
@@ -105,6 +106,18 @@ impl BrokerServer {
         self.tasks.spawn(async move { held.expire().await });
         let stats = broker.clone();
         self.tasks.spawn(every(move |_| STATS_PERIOD, broker.clone(), move || stats.stats.sample(now_ms())));
+        let totals = broker.clone();
+        self.tasks.spawn(every(
+            |_| runtime_info::until_midnight(),
+            broker.clone(),
+            move || {
+                let stats = &totals.stats;
+                totals
+                    .admin
+                    .day_totals
+                    .begin_day(stats.put_total_without_system_topics(), stats.get_total_without_system_topics());
+            },
+        ));
         let offsets = broker.clone();
         self.tasks.spawn(every(
             |config| Duration::from_millis(u64::try_from(config.broker.flush_consumer_offset_interval).unwrap_or(5000)),

@@ -1,0 +1,147 @@
+//! Offsets of queues and groups (29, 30, 31, 32, 43, 45, 308, 314, 321).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hypergol_remoting::RemotingCommand;
+use hypergol_remoting::protocol::body::offset::QueryCorrectionOffsetBody;
+use hypergol_remoting::protocol::body::stats::{ConsumeQueueData, QueryConsumeQueueResponseBody};
+use hypergol_remoting::protocol::header::admin::QueryConsumeQueueRequestHeader;
+use hypergol_remoting::protocol::header::offset::{
+    BoundaryType, CloneGroupOffsetRequestHeader, GetEarliestMsgStoretimeRequestHeader,
+    GetEarliestMsgStoretimeResponseHeader, GetMaxOffsetRequestHeader, GetMaxOffsetResponseHeader,
+    GetMinOffsetRequestHeader, GetMinOffsetResponseHeader, QueryCorrectionOffsetHeader, SearchOffsetRequestHeader,
+    SearchOffsetResponseHeader,
+};
+use hypergol_store::Boundary;
+
+use super::{Answer, Refusal, json};
+use crate::context::Broker;
+
+/// Units of a consume queue shown at most in one answer.
+const UNITS_MAX: i32 = 10_000;
+
+/// SEARCH_OFFSET_BY_TIMESTAMP (29). Reads the log: not for a connection's task.
+pub fn by_time(broker: &Arc<Broker>, request: &RemotingCommand) -> Answer {
+    let header = request.header::<SearchOffsetRequestHeader>()?;
+    let boundary = match header.boundary_type {
+        BoundaryType::Lower => Boundary::Lower,
+        BoundaryType::Upper => Boundary::Upper,
+    };
+    let offset = broker.store.offset_by_time(&header.topic, header.queue_id, header.timestamp, boundary);
+    Ok(RemotingCommand::success().with_header(&SearchOffsetResponseHeader { offset }))
+}
+
+/// GET_MAX_OFFSET (30).
+pub fn max(broker: &Arc<Broker>, request: &RemotingCommand) -> Answer {
+    let header = request.header::<GetMaxOffsetRequestHeader>()?;
+    let offset = broker.store.max_offset(&header.topic, header.queue_id);
+    Ok(RemotingCommand::success().with_header(&GetMaxOffsetResponseHeader { offset }))
+}
+
+/// GET_MIN_OFFSET (31).
+pub fn min(broker: &Arc<Broker>, request: &RemotingCommand) -> Answer {
+    let header = request.header::<GetMinOffsetRequestHeader>()?;
+    let offset = broker.store.min_offset(&header.topic, header.queue_id);
+    Ok(RemotingCommand::success().with_header(&GetMinOffsetResponseHeader { offset }))
+}
+
+/// GET_EARLIEST_MSG_STORETIME (32). Reads the log: not for a connection's task.
+pub fn earliest_time(broker: &Arc<Broker>, request: &RemotingCommand) -> Answer {
+    let header = request.header::<GetEarliestMsgStoretimeRequestHeader>()?;
+    let timestamp = broker.store.earliest_message_time(&header.topic, header.queue_id);
+    Ok(RemotingCommand::success().with_header(&GetEarliestMsgStoretimeResponseHeader { timestamp }))
+}
+
+/// GET_ALL_CONSUMER_OFFSET (43): the content of consumerOffset.json.
+pub fn all_of_consumers(broker: &Arc<Broker>, _: &RemotingCommand) -> Answer {
+    json(&broker.offsets.wrapper())
+}
+
+/// GET_ALL_DELAY_OFFSET (45): the content of delayOffset.json.
+pub fn all_of_delay_levels(broker: &Arc<Broker>, _: &RemotingCommand) -> Answer {
+    Ok(RemotingCommand::success().with_body(broker.schedule.encode()))
+}
+
+/// QUERY_CORRECTION_OFFSET (308): by queue the least offset of all groups but `filterGroups`; where the compared group
+/// is behind that, the largest number.
+pub fn correction(broker: &Arc<Broker>, request: &RemotingCommand) -> Answer {
+    let header = request.header::<QueryCorrectionOffsetHeader>()?;
+    let left_out: BTreeSet<&str> = header.filter_groups.as_deref().unwrap_or_default().split(',').collect();
+    let mut body = QueryCorrectionOffsetBody::default();
+    for group in broker.offsets.groups_of(&header.topic) {
+        if left_out.contains(group.as_str()) {
+            continue;
+        }
+        for (queue_id, offset) in broker.offsets.of(&header.topic, &group) {
+            let min_offset = broker.store.min_offset(&header.topic, queue_id);
+            if offset >= min_offset {
+                let least = body.correction_offsets.entry(queue_id).or_insert(offset);
+                *least = offset.min(*least);
+            }
+        }
+    }
+    for (queue_id, offset) in broker.offsets.of(&header.topic, &header.compare_group) {
+        let least = body.correction_offsets.entry(queue_id).or_insert(offset);
+        if *least > offset {
+            *least = i64::MAX;
+        }
+    }
+    json(&body)
+}
+
+/// CLONE_GROUP_OFFSET (314).
+pub fn clone_group(broker: &Arc<Broker>, request: &RemotingCommand) -> Answer {
+    let header = request.header::<CloneGroupOffsetRequestHeader>()?;
+    let topics = match header.topic.as_deref().filter(|topic| !topic.trim().is_empty()) {
+        Some(topic) => BTreeSet::from([topic.to_owned()]),
+        None => broker.offsets.topics_of(&header.src_group),
+    };
+    for topic in topics.iter().filter(|topic| broker.topics.contains(topic)) {
+        let subscribes = broker.consumers.subscription(&header.src_group, topic).is_some()
+            || broker.consumers.subscription_count(&header.src_group) == 0;
+        if header.offline || subscribes {
+            broker.offsets.clone_group(topic, &header.src_group, &header.dest_group);
+        }
+    }
+    Ok(RemotingCommand::success())
+}
+
+/// QUERY_CONSUME_QUEUE (321): units of a consume queue as they are.
+pub fn consume_queue(broker: &Arc<Broker>, request: &RemotingCommand) -> Answer {
+    let header = request.header::<QueryConsumeQueueRequestHeader>()?;
+    let topic = header.topic.as_deref().unwrap_or_default();
+    let queue_id = header.queue_id;
+    let (min, max) = (broker.store.min_offset(topic, queue_id), broker.store.max_offset(topic, queue_id));
+    if max <= 0 {
+        return Err(Refusal::failed(format!("{queue_id}@{topic} is not exist!")));
+    }
+    let mut body = QueryConsumeQueueResponseBody {
+        min_queue_index: min,
+        max_queue_index: max,
+        ..QueryConsumeQueueResponseBody::default()
+    };
+    if let Some(group) = &header.consumer_group {
+        match broker.consumers.subscription(group, topic) {
+            Some(subscription) => {
+                body.subscription_data = Some((*subscription).clone());
+                body.filter_data = Some("null".to_owned());
+            }
+            None => body.filter_data = Some(format!("{group}@{topic} is not online!")),
+        }
+    }
+    if !(min..max).contains(&header.index) {
+        let remark = format!("Index {} of {queue_id}@{topic} is not exist!", header.index);
+        return Ok(RemotingCommand::success().with_remark(remark));
+    }
+    let count = header.count.clamp(0, UNITS_MAX) as usize;
+    let units = broker.store.queue_entries(topic, queue_id, header.index, count);
+    let data = units.into_iter().map(|unit| ConsumeQueueData {
+        physic_offset: unit.physical_offset,
+        physic_size: unit.size,
+        tags_code: unit.tags_code,
+        ..ConsumeQueueData::default()
+    });
+    body.queue_data = Some(data.collect());
+    json(&body)
+}
