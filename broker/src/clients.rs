@@ -1,13 +1,24 @@
-//! What the broker knows of a client that sent a heartbeat.
+//! What the broker knows of a client that sent a heartbeat, and what it tells clients of their groups.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hypergol_remoting::Channel;
 use hypergol_remoting::protocol::command::LanguageCode;
+use hypergol_remoting::protocol::header::client::NotifyConsumerIdsChangedRequestHeader;
+use hypergol_remoting::{Channel, RemotingCommand, RequestCode};
+use tracing::info;
+
+use crate::consumers::GroupChange;
+use crate::context::Broker;
 
 /// Groups one connection may register as producer, and again as consumer. Java has no bound; a client process has one
 /// or two groups, a proxy some hundreds.
 pub const GROUPS_PER_CHANNEL_MAX: usize = 10_000;
+
+/// Time between scans for clients that went silent. Java: ClientHousekeepingService, 10 s.
+const SCAN_INTERVAL: Duration = Duration::from_secs(10);
+/// Silence after which a producer is gone. Java: ProducerManager.CHANNEL_EXPIRED_TIMEOUT, 120 s.
+const PRODUCER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A client on one connection, as its heartbeats describe it.
 #[derive(Clone, Debug)]
@@ -35,6 +46,49 @@ impl ClientInfo {
         let ago = now.saturating_duration_since(self.seen).as_millis();
         now_ms - i64::try_from(ago).unwrap_or(i64::MAX)
     }
+}
+
+/// Tells the members of a group that it changed, so that they share its queues anew. Not for broadcasting groups,
+/// whose members share nothing.
+pub fn tell_members(broker: &Broker, change: GroupChange) {
+    if change.mode.is_broadcasting() || !broker.config().broker.notify_consumer_ids_changed_enable {
+        return;
+    }
+    let header = NotifyConsumerIdsChangedRequestHeader { consumer_group: change.group };
+    for member in change.members {
+        member.oneway(RemotingCommand::request_with(RequestCode::NotifyConsumerIdsChanged, &header));
+    }
+}
+
+/// Forgets the clients of a connection that is gone.
+pub fn closed(broker: &Broker, channel: &Channel) {
+    broker.producers.closed(channel);
+    for change in broker.consumers.closed(channel) {
+        tell_members(broker, change);
+    }
+}
+
+/// Looks for silent clients, until the future is dropped.
+pub async fn watch(broker: Arc<Broker>) {
+    loop {
+        tokio::time::sleep(SCAN_INTERVAL).await;
+        expire(&broker, Instant::now());
+    }
+}
+
+/// Closes the connections of clients that no longer send heartbeats, and forgets what has expired.
+pub fn expire(broker: &Broker, now: Instant) {
+    let settings = broker.config();
+    let timeout = |millis: i64| Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+    let mut expired = broker.producers.expire(now, PRODUCER_TIMEOUT);
+    expired.extend(broker.consumers.expired(now, timeout(settings.broker.channel_expired_timeout)));
+    for channel in expired {
+        info!(?channel, "no heartbeat from this client, closing its connection");
+        closed(broker, &channel);
+        channel.close();
+    }
+    broker.consumers.forget_pulled(now, timeout(settings.broker.subscription_expired_timeout));
+    broker.queue_locks.forget_expired(now);
 }
 
 /// Connections for unit tests: real ones, because a channel cannot be made up.

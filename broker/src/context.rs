@@ -20,10 +20,12 @@ use crate::offsets::Offsets;
 use crate::persist::{self, ConfigWriter};
 use crate::producers::Producers;
 use crate::queue_locks::QueueLocks;
+use crate::request_modes::RequestModes;
 use crate::schedule::levels::{DelayLevels, SCHEDULE_TOPIC};
 use crate::schedule::progress::Progress;
 use crate::schedule::service::Schedule;
 use crate::stats::BrokerStats;
+use crate::topic_routes::TopicRoutes;
 use crate::topics::Topics;
 use crate::unique_key::UniqueKeys;
 
@@ -49,6 +51,10 @@ pub struct Broker {
     pub consumers: Consumers,
     /// Locks of queues, held by consumers that keep order.
     pub queue_locks: QueueLocks,
+    /// Whether groups pull or pop.
+    pub request_modes: RequestModes,
+    /// Queues of topics in the whole cluster.
+    pub topic_routes: TopicRoutes,
     /// Pulls that wait for a message.
     pub held_pulls: Arc<HeldPulls>,
     /// Statistics of topics and groups.
@@ -95,9 +101,10 @@ impl Broker {
                 Topics::load(&current, &folder, &config_writer)?,
                 Groups::load(&folder, &config_writer)?,
                 Offsets::load(&folder, &config_writer)?,
+                RequestModes::load(&folder, &config_writer)?,
             ))
         };
-        let (topics, groups, offsets) = load().inspect_err(|_| store.shutdown())?;
+        let (topics, groups, offsets, request_modes) = load().inspect_err(|_| store.shutdown())?;
         let ip = current.broker.broker_ip1.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let broker = Arc::new(Self {
             store_host: SocketAddr::new(ip, current.port()),
@@ -109,6 +116,8 @@ impl Broker {
             producers: Producers::default(),
             consumers: Consumers::default(),
             queue_locks: QueueLocks::default(),
+            request_modes,
+            topic_routes: TopicRoutes::default(),
             held_pulls,
             stats: BrokerStats::new(&current.broker.broker_cluster_name, current.broker.enable_detail_stat),
             admin: AdminState::default(),

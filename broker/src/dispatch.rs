@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use hypergol_remoting::{Channel, RemotingCommand, RequestCode, Responder, connection};
 
+use crate::clients;
 use crate::context::Broker;
-use crate::handler::{admin, pull, send};
+use crate::handler::{admin, assignment, client, consumer, pull, query, send, send_back};
 
 /// The ports of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,9 @@ impl connection::Handler for Dispatcher {
         dispatch(&self.broker, code, request, responder);
     }
 
-    fn closed(&self, _channel: &Channel) {}
+    fn closed(&self, channel: &Channel) {
+        clients::closed(&self.broker, channel);
+    }
 }
 
 /// Java registers these for the main port only (`BrokerController.registerProcessor`).
@@ -121,19 +124,22 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
             admin::blocking(broker, request, responder, admin::store::delete_expired_commit_log);
         }
         R::CleanUnusedTopic => admin::blocking(broker, request, responder, admin::store::clean_unused_topics),
+        R::HeartBeat => client::heart_beat(broker, request, responder),
+        R::UnregisterClient => client::unregister_client(broker, request, responder),
+        R::CheckClientConfig => client::check_client_config(broker, request, responder),
+        R::GetConsumerListByGroup => consumer::consumer_list(broker, request, responder),
+        R::QueryConsumerOffset => consumer::query_offset(broker, request, responder),
+        R::UpdateConsumerOffset => consumer::update_offset(broker, request, responder),
+        R::LockBatchMq => consumer::lock_queues(broker, request, responder),
+        R::UnlockBatchMq => consumer::unlock_queues(broker, request, responder),
+        R::QueryAssignment => assignment::query_assignment(broker, request, responder),
+        R::SetMessageRequestMode => assignment::set_request_mode(broker, request, responder),
+        R::GetAllMessageRequestMode => assignment::all_request_modes(broker, request, responder),
+        R::QueryMessage => query::query_message(broker, request, responder),
+        R::ViewMessageById => query::view_message(broker, request, responder),
+        R::ConsumerSendMsgBack => send_back::send_back(broker, request, responder),
         // Not served yet.
-        R::QueryMessage
-        | R::QueryConsumerOffset
-        | R::UpdateConsumerOffset
-        | R::ViewMessageById
-        | R::HeartBeat
-        | R::UnregisterClient
-        | R::ConsumerSendMsgBack
-        | R::EndTransaction
-        | R::GetConsumerListByGroup
-        | R::LockBatchMq
-        | R::UnlockBatchMq
-        | R::CheckClientConfig
+        R::EndTransaction
         | R::GetTimerCheckPoint
         | R::GetTimerMetrics
         | R::ResumeCheckHalfMessage
@@ -142,9 +148,6 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
         | R::CheckRocksDbCqWriteProgress
         | R::ExportRocksDbConfigToJson
         | R::RecallMessage
-        | R::QueryAssignment
-        | R::SetMessageRequestMode
-        | R::GetAllMessageRequestMode
         | R::UpdateAndCreateStaticTopic
         | R::NotifyMinBrokerIdChange
         | R::ExchangeBrokerHaInfo

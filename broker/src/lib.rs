@@ -23,11 +23,13 @@ pub mod persist;
 pub mod producers;
 pub mod properties;
 pub mod queue_locks;
+pub mod request_modes;
 pub mod retry;
 pub mod runtime_info;
 pub mod schedule;
 pub mod server;
 pub mod stats;
+pub mod topic_routes;
 pub mod topics;
 pub mod unique_key;
 

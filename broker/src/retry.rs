@@ -1,9 +1,7 @@
 //! Where a message goes that was consumed in vain: back to the group's retry topic after a delay, or, after too many
 //! attempts, to its dead-letter topic.
 
-use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
-
+use hypergol_remoting::message::{OffsetMessageId, property};
 use hypergol_store::Record;
 
 use crate::properties::Properties;
@@ -18,15 +16,6 @@ pub const DEAD_LETTER_QUEUES: i32 = 1;
 pub const VERSION_MAX_RECONSUME_TIMES: i32 = 121;
 /// Delay level of a first retry where the consumer leaves it to the broker; each further one takes the next level.
 const FIRST_RETRY_LEVEL: i32 = 3;
-
-/// Property: topic that the consumer subscribed to.
-pub const RETRY_TOPIC: &str = "RETRY_TOPIC";
-/// Property: message id before the first retry.
-const ORIGIN_MESSAGE_ID: &str = "ORIGIN_MESSAGE_ID";
-/// Property: `false` when nobody waits for the disk.
-const WAIT: &str = "WAIT";
-/// Property: delay level.
-const DELAY: &str = "DELAY";
 
 /// The topic from which `group` consumes messages again.
 pub fn retry_topic(group: &str) -> String {
@@ -70,37 +59,20 @@ pub fn fate(reconsume_times: i32, attempts_max: i32, delay_level: i32) -> Fate {
 /// The properties of a record as it is stored anew, before the redirection to the delay topic.
 pub fn sent_back_properties<'a>(record: &Record<'a>, fate: Fate) -> Properties<'a> {
     let mut properties = Properties::decode(record.properties());
-    if properties.get(RETRY_TOPIC).is_none() {
-        properties.set(RETRY_TOPIC, record.topic());
+    if properties.get(property::RETRY_TOPIC).is_none() {
+        properties.set(property::RETRY_TOPIC, record.topic());
     }
-    properties.set(WAIT, "false");
+    properties.set(property::WAIT_STORE_MSG_OK, "false");
     let level = match fate {
         Fate::Retry { delay_level } => delay_level,
         Fate::Dead => 0,
     };
-    properties.set(DELAY, level.to_string());
-    if properties.get(ORIGIN_MESSAGE_ID).is_none_or(|id| id.trim().is_empty()) {
-        properties.set(ORIGIN_MESSAGE_ID, message_id(record.store_host(), record.physical_offset()));
+    properties.set(property::DELAY_TIME_LEVEL, level.to_string());
+    if properties.get(property::ORIGIN_MESSAGE_ID).is_none_or(|id| id.trim().is_empty()) {
+        let id = OffsetMessageId { host: record.store_host(), offset: record.physical_offset() };
+        properties.set(property::ORIGIN_MESSAGE_ID, id.to_string());
     }
     properties
-}
-
-/// The offset message id: address and port of the broker and the commit-log offset, in upper-case hexadecimal.
-pub fn message_id(store_host: SocketAddr, physical_offset: i64) -> String {
-    let mut id = String::with_capacity(56);
-    let mut push = |bytes: &[u8]| {
-        for byte in bytes {
-            // Writing to a String cannot fail.
-            let _ = write!(id, "{byte:02X}");
-        }
-    };
-    match store_host.ip().to_canonical() {
-        IpAddr::V4(address) => push(&address.octets()),
-        IpAddr::V6(address) => push(&address.octets()),
-    }
-    push(&u32::from(store_host.port()).to_be_bytes());
-    push(&physical_offset.to_be_bytes());
-    id
 }
 
 #[cfg(test)]
@@ -169,12 +141,5 @@ mod tests {
         assert_eq!(properties.get("RETRY_TOPIC"), Some("first"));
         assert_eq!(properties.get("ORIGIN_MESSAGE_ID"), Some("id"));
         assert_eq!(properties.get("DELAY"), Some("0"));
-    }
-
-    #[test]
-    fn message_ids_of_both_families() {
-        assert_eq!(message_id("1.2.3.4:10911".parse().unwrap(), 5).len(), 32);
-        let v6 = message_id("[2001:db8::1]:10911".parse().unwrap(), 5);
-        assert_eq!(v6, "20010DB800000000000000000000000100002A9F0000000000000005");
     }
 }

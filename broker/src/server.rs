@@ -15,8 +15,7 @@ use crate::context::{Broker, DELAY_OFFSET_FILE, now_ms};
 use crate::dispatch::{Dispatcher, Port};
 use crate::error::BrokerError;
 use crate::handler::pull;
-use crate::namesrv_client;
-use crate::runtime_info;
+use crate::{clients, namesrv_client, runtime_info, schedule};
 
 /// Period in which the progress of delayed messages is written (`flushDelayOffsetInterval` has the same default).
 const DELAY_OFFSET_PERIOD: Duration = Duration::from_secs(10);
@@ -104,6 +103,7 @@ impl BrokerServer {
         let broker = &self.broker;
         let held = broker.held_pulls.clone();
         self.tasks.spawn(async move { held.expire().await });
+        self.tasks.spawn(clients::watch(broker.clone()));
         let stats = broker.clone();
         self.tasks.spawn(every(move |_| STATS_PERIOD, broker.clone(), move || stats.stats.sample(now_ms())));
         let totals = broker.clone();
@@ -132,13 +132,7 @@ impl BrokerServer {
         let counted = broker.clone();
         broker
             .schedule
-            .start(
-                broker.store.clone(),
-                Box::new(move |delivered| {
-                    let (topic, appended) = (delivered.topic, delivered.appended);
-                    counted.stats.put(topic, 0, 1, appended.size.into(), 0, counted.topics.is_system(topic));
-                }),
-            )
+            .start(broker.store.clone(), Box::new(move |delivered| schedule::count_delivery(&counted, delivered)))
             .map_err(|error| BrokerError::Internal(error.to_string()))?;
         let writing = broker.clone();
         self.tasks.spawn(every(|_| DELAY_OFFSET_PERIOD, broker, move || write_delay_offsets(&writing)));

@@ -1,15 +1,15 @@
 //! Builds subscriptions from expressions, and corrects those that clients send.
 
-use hypergol_remoting::protocol::body::heartbeat::{EXPRESSION_TAG, SUB_ALL, SubscriptionData};
-use hypergol_store::record::java_hash;
+use hypergol_remoting::message::{TagExpressionError, tag_subscription};
+use hypergol_remoting::protocol::body::heartbeat::{EXPRESSION_TAG, SubscriptionData};
 use thiserror::Error;
 
 /// Why an expression is no subscription; answered with code 23.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SubscriptionError {
     /// Nothing but separators.
-    #[error("subString split error")]
-    NoTags,
+    #[error(transparent)]
+    NoTags(#[from] TagExpressionError),
     /// A type other than tags needs an expression.
     #[error("Expression can't be null! {0}")]
     NoExpression(String),
@@ -22,65 +22,31 @@ pub fn build(
     expression_type: Option<&str>,
 ) -> Result<SubscriptionData, SubscriptionError> {
     let expression = expression.unwrap_or_default();
-    let mut subscription = SubscriptionData { topic: topic.to_owned(), ..SubscriptionData::default() };
-    if let Some(other) = expression_type.filter(|kind| *kind != EXPRESSION_TAG) {
-        if expression.is_empty() {
-            return Err(SubscriptionError::NoExpression(other.to_owned()));
-        }
-        subscription.expression_type = Some(other.to_owned());
-        subscription.sub_string = Some(expression.to_owned());
-        return Ok(subscription);
+    let Some(other) = expression_type.filter(|kind| *kind != EXPRESSION_TAG) else {
+        return Ok(tag_subscription(topic, expression)?);
+    };
+    if expression.is_empty() {
+        return Err(SubscriptionError::NoExpression(other.to_owned()));
     }
-    if expression.is_empty() || expression == SUB_ALL {
-        subscription.sub_string = Some(SUB_ALL.to_owned());
-        return Ok(subscription);
-    }
-    if expression.split("||").all(str::is_empty) {
-        return Err(SubscriptionError::NoTags);
-    }
-    set_tags(&mut subscription, expression);
-    subscription.sub_string = Some(expression.to_owned());
-    Ok(subscription)
+    Ok(SubscriptionData {
+        topic: topic.to_owned(),
+        sub_string: Some(expression.to_owned()),
+        expression_type: Some(other.to_owned()),
+        ..SubscriptionData::default()
+    })
 }
 
 /// Computes tags and their hashes of a client's subscription anew: the Go client hashes UTF-8 bytes where brokers
 /// compare Java's hash. What has no expression stays as it came.
 pub fn corrected(mut subscription: SubscriptionData) -> SubscriptionData {
-    if !subscription.is_tag_type() {
-        return subscription;
-    }
-    match subscription.sub_string.take() {
-        Some(expression) if expression == SUB_ALL => {
-            subscription.tags_set.clear();
-            subscription.code_set.clear();
-            subscription.sub_string = Some(expression);
-        }
-        Some(expression) if !expression.is_empty() => {
-            set_tags(&mut subscription, &expression);
-            subscription.sub_string = Some(expression);
-        }
-        other => subscription.sub_string = other,
+    let expression = subscription.sub_string.as_deref().filter(|expression| !expression.is_empty());
+    if let Some(expression) = expression.filter(|_| subscription.is_tag_type())
+        && let Ok(computed) = tag_subscription(&subscription.topic, expression)
+    {
+        subscription.tags_set = computed.tags_set;
+        subscription.code_set = computed.code_set;
     }
     subscription
-}
-
-fn set_tags(subscription: &mut SubscriptionData, expression: &str) {
-    subscription.tags_set.clear();
-    subscription.code_set.clear();
-    for tag in expression.split("||").map(java_trim).filter(|tag| !tag.is_empty()) {
-        if !subscription.tags_set.iter().any(|known| known == tag) {
-            subscription.tags_set.push(tag.to_owned());
-        }
-        let code = java_hash(tag);
-        if !subscription.code_set.contains(&code) {
-            subscription.code_set.push(code);
-        }
-    }
-}
-
-/// Java's `String.trim`: everything up to the space counts as blank, nothing above does.
-fn java_trim(text: &str) -> &str {
-    text.trim_matches(|c: char| c <= ' ')
 }
 
 #[cfg(test)]
@@ -107,8 +73,8 @@ mod tests {
 
     #[test]
     fn expressions_without_content_are_refused() {
-        assert_eq!(build("T", Some("||"), None), Err(SubscriptionError::NoTags));
-        assert_eq!(build("T", Some("||||"), None), Err(SubscriptionError::NoTags));
+        assert_eq!(build("T", Some("||"), None), Err(TagExpressionError.into()));
+        assert_eq!(build("T", Some("||||"), None), Err(TagExpressionError.into()));
         assert!(build("T", Some(" ||"), None).unwrap().tags_set.is_empty(), "Java lets this pass");
         assert_eq!(build("T", None, Some("SQL92")), Err(SubscriptionError::NoExpression("SQL92".into())));
     }

@@ -1,20 +1,19 @@
 //! The table of delays (`messageDelayLevel`) and the way into the delay topic.
 
+use hypergol_remoting::message::property;
+use hypergol_store::record;
 use thiserror::Error;
 
+pub use crate::names::SCHEDULE_TOPIC;
 use crate::properties::Properties;
 
-/// Topic whose queues hold the delayed messages, level n in queue n - 1.
-pub const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
 /// Levels a table may have; Java has no bound, its default has 18.
 const LEVELS_MAX: usize = 1024;
 /// Delay of a level that the table lacks (`ScheduleMessageService.computeDeliverTimestamp`).
 const UNKNOWN_LEVEL_DELAY_MS: i64 = 1000;
 
-const DELAY: &str = "DELAY";
-const REAL_TOPIC: &str = "REAL_TOPIC";
-const REAL_QUEUE_ID: &str = "REAL_QID";
-const TIMER_PROPERTIES: [&str; 3] = ["TIMER_DELIVER_MS", "TIMER_DELAY_SEC", "TIMER_DELAY_MS"];
+/// Delivery times, which a delay level overrules.
+const TIMER_PROPERTIES: [&str; 3] = [property::TIMER_DELIVER_MS, property::TIMER_DELAY_SEC, property::TIMER_DELAY_MS];
 
 /// Why `messageDelayLevel` is no table.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -73,9 +72,9 @@ impl DelayLevels {
         for timer in TIMER_PROPERTIES {
             properties.remove(timer);
         }
-        properties.set(DELAY, level.to_string());
-        properties.set(REAL_TOPIC, topic);
-        properties.set(REAL_QUEUE_ID, queue_id.to_string());
+        properties.set(property::DELAY_TIME_LEVEL, level.to_string());
+        properties.set(property::REAL_TOPIC, topic);
+        properties.set(property::REAL_QUEUE_ID, queue_id.to_string());
         queue_of_level(level)
     }
 }
@@ -92,8 +91,8 @@ pub fn level_of_queue(queue_id: i32) -> i32 {
 
 /// Where a due message goes, from its properties.
 pub fn real_queue(properties: &[u8]) -> Option<(&str, i32)> {
-    let topic = hypergol_store::record::property(properties, REAL_TOPIC)?;
-    let queue_id = hypergol_store::record::property(properties, REAL_QUEUE_ID)?.parse().ok()?;
+    let topic = record::property(properties, property::REAL_TOPIC)?;
+    let queue_id = record::property(properties, property::REAL_QUEUE_ID)?.parse().ok()?;
     Some((topic, queue_id))
 }
 

@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use hypergol_store::{Appended, MessageStore, NewMessage, PutError, QueueEntry, Record};
 use parking_lot::{Condvar, Mutex};
@@ -14,6 +14,8 @@ use tracing::{error, info, warn};
 
 use super::levels::{DelayLevels, SCHEDULE_TOPIC, level_of_queue, queue_of_level, real_queue};
 use super::progress::Progress;
+use crate::context::now_ms;
+use crate::names::HALF_TOPIC;
 
 /// Messages delivered from one level before the others get their turn.
 const BATCH: usize = 32;
@@ -23,8 +25,6 @@ const RETRY_MS: i64 = 100;
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// How long a stop waits for the last deliveries to reach the disk. Java: WAIT_FOR_SHUTDOWN, 5 s.
 const STOP_FLUSH_MAX: Duration = Duration::from_secs(5);
-/// Where half messages of transactions lie; nothing is ever delivered there.
-const HALF_TOPIC: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
 
 /// A message that reached its real topic.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,8 @@ pub struct Delivered<'a> {
     pub level: i32,
     /// Topic it reached.
     pub topic: &'a str,
+    /// Queue it reached.
+    pub queue_id: i32,
     /// Where it was stored.
     pub appended: Appended,
 }
@@ -286,7 +288,7 @@ impl Worker {
         };
         match self.store.put(&message) {
             Ok(appended) => {
-                (self.delivered)(Delivered { level, topic, appended });
+                (self.delivered)(Delivered { level, topic, queue_id, appended });
                 Ok(Some(appended.end()))
             }
             Err(error) if is_lasting(&error) => {
@@ -313,7 +315,193 @@ fn index_of(level: i32) -> Option<usize> {
     usize::try_from(level).ok()?.checked_sub(1)
 }
 
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use hypergol_store::{Arrival, StoreConfig, StoreHooks};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::properties::Properties;
+
+    const FILE: &str = "delayOffset.json";
+    /// Level 1 is due at once, level 2 after a second, level 3 not within a test.
+    const LEVELS: &str = "0s 1s 1h";
+
+    struct Hooks(Arc<Schedule>);
+
+    impl StoreHooks for Hooks {
+        fn messages_arrived(&self, arrivals: &[Arrival<'_>]) {
+            for arrival in arrivals.iter().filter(|arrival| arrival.topic == SCHEDULE_TOPIC) {
+                self.0.arrived(arrival.queue_id);
+            }
+        }
+
+        fn deliver_time(&self, level: i32, store_timestamp_ms: i64) -> i64 {
+            self.0.levels.deliver_time(level, store_timestamp_ms)
+        }
+    }
+
+    struct Node {
+        store: Arc<MessageStore>,
+        schedule: Arc<Schedule>,
+        file: PathBuf,
+        delivered: Receiver<(i32, Appended)>,
+    }
+
+    impl Node {
+        fn open(folder: &TempDir, levels: &str) -> Self {
+            let config_folder = folder.path().join("config");
+            std::fs::create_dir_all(&config_folder).unwrap();
+            let levels = DelayLevels::parse(levels).unwrap();
+            let progress = std::fs::read(config_folder.join(FILE)).ok();
+            let progress = progress.map(|file| Progress::decode(&file).unwrap()).unwrap_or_default();
+            let schedule = Arc::new(Schedule::new(levels, progress));
+            let config = StoreConfig {
+                store_path_root_dir: folder.path().to_owned(),
+                mapped_file_size_commit_log: 1 << 20,
+                ..StoreConfig::default()
+            };
+            let store = MessageStore::open(config, Arc::new(Hooks(schedule.clone()))).unwrap();
+            let (sender, delivered) = channel();
+            let hook = move |delivered: Delivered<'_>| {
+                let _ = sender.send((delivered.level, delivered.appended));
+            };
+            schedule.start(store.clone(), Box::new(hook)).unwrap();
+            Self { store, schedule, file: config_folder.join(FILE), delivered }
+        }
+
+        /// Stores a message that waits on a level; returns its store time.
+        fn delay(&self, level: i32, body: &[u8]) -> i64 {
+            let mut properties = Properties::decode(b"TAGS\x01A\x02");
+            let queue_id = self.schedule.levels.redirect(level, "T", 2, &mut properties);
+            self.put(SCHEDULE_TOPIC, queue_id, body, &properties.encode())
+        }
+
+        fn put(&self, topic: &str, queue_id: i32, body: &[u8], properties: &[u8]) -> i64 {
+            let host = "127.0.0.1:10911".parse().unwrap();
+            let message = NewMessage {
+                topic,
+                queue_id,
+                flag: 7,
+                sys_flag: 0,
+                born_timestamp: 11,
+                born_host: host,
+                store_host: host,
+                reconsume_times: 3,
+                prepared_transaction_offset: 0,
+                body,
+                properties,
+            };
+            self.store.put(&message).unwrap().store_timestamp
+        }
+
+        fn next(&self) -> (i32, Appended) {
+            self.delivered.recv_timeout(Duration::from_secs(20)).expect("a delivery")
+        }
+
+        fn close(self) {
+            self.schedule.stop();
+            std::fs::write(&self.file, self.schedule.to_write().expect("news")).unwrap();
+            self.store.shutdown();
+        }
+    }
+
+    #[test]
+    fn a_message_is_delivered_whole_and_not_before_it_is_due() {
+        let folder = TempDir::new().unwrap();
+        let node = Node::open(&folder, LEVELS);
+        let stored = node.delay(2, b"later");
+        let at_once = node.delay(1, b"now");
+        let (level, appended) = node.next();
+        assert_eq!(level, 1);
+        assert!(appended.store_timestamp >= at_once);
+        let (level, appended) = node.next();
+        assert_eq!(level, 2);
+        assert!(appended.store_timestamp >= stored + 1000, "delivered too early");
+
+        let bytes = node.store.record_at(appended.physical_offset).unwrap();
+        let record = Record::parse(&bytes).unwrap();
+        assert_eq!((record.topic(), record.queue_id(), record.body()), ("T", 2, &b"later"[..]));
+        assert_eq!((record.flag(), record.born_timestamp(), record.reconsume_times()), (7, 11, 3));
+        assert_eq!(record.properties(), b"TAGS\x01A\x02DELAY\x012\x02REAL_TOPIC\x01T\x02REAL_QID\x012\x02");
+        node.close();
+    }
+
+    #[test]
+    fn a_restart_goes_on_where_delivery_ended() {
+        let folder = TempDir::new().unwrap();
+        let node = Node::open(&folder, LEVELS);
+        for n in 0..40 {
+            node.delay(1, &[n]);
+        }
+        for _ in 0..40 {
+            node.next();
+        }
+        node.delay(3, b"waits");
+        node.close();
+
+        let file = std::fs::read_to_string(folder.path().join("config/delayOffset.json")).unwrap();
+        assert!(file.contains("1:40"), "{file}");
+        let node = Node::open(&folder, LEVELS);
+        node.delay(1, b"after");
+        let (_, appended) = node.next();
+        let bytes = node.store.record_at(appended.physical_offset).unwrap();
+        assert_eq!(Record::parse(&bytes).unwrap().body(), b"after");
+        assert!(node.delivered.try_recv().is_err(), "the others were delivered before");
+        node.close();
+    }
+
+    #[test]
+    fn a_lost_progress_file_repeats_and_loses_nothing() {
+        let folder = TempDir::new().unwrap();
+        let node = Node::open(&folder, LEVELS);
+        node.delay(1, b"x");
+        node.next();
+        node.close();
+        std::fs::remove_dir_all(folder.path().join("config")).unwrap();
+        let node = Node::open(&folder, LEVELS);
+        assert_eq!(node.next().0, 1);
+        node.close();
+    }
+
+    #[test]
+    fn an_offset_beyond_the_queue_is_corrected() {
+        let folder = TempDir::new().unwrap();
+        std::fs::create_dir_all(folder.path().join("config")).unwrap();
+        std::fs::write(folder.path().join("config/delayOffset.json"), b"{\"offsetTable\":{1:1000}}").unwrap();
+        let node = Node::open(&folder, LEVELS);
+        while node.schedule.progress.lock().offset(1) != Some(0) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        node.delay(1, b"x");
+        assert_eq!(node.next().0, 1);
+        node.close();
+    }
+
+    #[test]
+    fn a_shorter_table_delivers_at_once_what_waits_too_long() {
+        let folder = TempDir::new().unwrap();
+        let node = Node::open(&folder, LEVELS);
+        node.delay(3, b"an hour");
+        node.close();
+        let node = Node::open(&folder, "0s 1s 2s");
+        assert_eq!(node.next().0, 3);
+        node.close();
+    }
+
+    #[test]
+    fn messages_without_a_real_queue_are_skipped() {
+        let folder = TempDir::new().unwrap();
+        let node = Node::open(&folder, LEVELS);
+        node.put(SCHEDULE_TOPIC, 0, b"x", b"DELAY\x011\x02");
+        node.put(SCHEDULE_TOPIC, 0, b"x", b"DELAY\x011\x02REAL_TOPIC\x01RMQ_SYS_TRANS_HALF_TOPIC\x02REAL_QID\x010\x02");
+        node.delay(1, b"good");
+        let (_, appended) = node.next();
+        let bytes = node.store.record_at(appended.physical_offset).unwrap();
+        assert_eq!(Record::parse(&bytes).unwrap().body(), b"good");
+        node.close();
+    }
 }
