@@ -189,7 +189,8 @@ impl ConsumeQueue {
 
     /// Appends entries in commit-log order. An entry whose record the queue already covers is skipped, so a log may be
     /// dispatched again. An entry beyond the end of the queue leaves a hole, which is reported and filled with
-    /// [`FILLER`]; when the hole is longer than a file, or nothing before it is valid, the queue starts anew there.
+    /// [`FILLER`]; when the hole is longer than a file, or nothing before it is valid, the queue starts anew there. It
+    /// also starts anew with an entry for offset 0 that is behind all others in the log.
     ///
     /// # Errors
     /// [`StoreError::Io`] when the file could not be written; entries may be missing, and the call may be repeated with
@@ -221,6 +222,17 @@ impl ConsumeQueue {
                 return Ok(());
             }
             let end = tail.end();
+            if *queue_offset == 0 && end > 0 {
+                // Only a topic that was deleted and made again counts from 0 once more. Its old records are still in
+                // the log, and recovery has just dispatched them.
+                warn!(
+                    topic = %self.topic, queue = self.queue_id, end, physical_offset = entry.physical_offset,
+                    "commit log begins the queue again at offset 0; what the queue held before is forgotten"
+                );
+                drop(tail);
+                self.start_anew_at(0)?;
+                continue;
+            }
             if *queue_offset < end {
                 warn!(
                     topic = %self.topic, queue = self.queue_id, queue_offset, end, physical_offset = entry.physical_offset,

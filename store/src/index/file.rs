@@ -156,27 +156,6 @@ impl Active {
         Ok(())
     }
 
-    /// Whether an item for this hash and message is there already. Items are in commit-log order, so only the newest of
-    /// the slot are looked at.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`].
-    pub fn contains(&self, hash: i32, physical_offset: i64) -> Result<bool, StoreError> {
-        let mut reader = self.reader();
-        let mut number = self.head(hash)?;
-        while number != 0 {
-            let item = reader.item(number)?;
-            if item.physical_offset < physical_offset {
-                break;
-            }
-            if item.hash == hash && item.physical_offset == physical_offset {
-                return Ok(true);
-            }
-            number = if item.previous < number { item.previous } else { 0 };
-        }
-        Ok(false)
-    }
-
     /// Number of the newest item in the slot of a hash, 0 when there is none.
     ///
     /// # Errors
@@ -332,6 +311,26 @@ impl ItemReader {
             first_in_block: 0,
         };
         Ok((reader, if head < sealed.header.next_item { head } else { 0 }))
+    }
+
+    /// Whether, from item `head` on, there is one for this hash and message. Items are in commit-log order, so only the
+    /// newest of the slot are looked at.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn contains(&mut self, head: u32, hash: i32, physical_offset: i64) -> Result<bool, StoreError> {
+        let mut number = head;
+        while number != 0 {
+            let item = self.item(number)?;
+            if item.physical_offset < physical_offset {
+                break;
+            }
+            if item.hash == hash && item.physical_offset == physical_offset {
+                return Ok(true);
+            }
+            number = if item.previous < number { item.previous } else { 0 };
+        }
+        Ok(false)
     }
 
     /// The item of a number below the file's number of items.

@@ -217,7 +217,10 @@ impl IndexService {
         let named = named.map(|key| topic.then(key));
         let tag = keys.tags.filter(|tag| !tag.is_empty()).map(|tag| topic.tag(tag));
         let maybe_there = state.resumed == Some(offset);
-        for hash in unique.into_iter().chain(named).chain(tag) {
+        for hash in unique.into_iter().chain(named).chain(tag).map(KeyHash::item_hash) {
+            if maybe_there && self.contains(&state, hash, offset)? {
+                continue;
+            }
             if state.active.as_ref().is_none_or(Active::is_full) {
                 drop(state);
                 let rolled = self.roll();
@@ -228,17 +231,28 @@ impl IndexService {
                 }
             }
             let Some(active) = &mut state.active else { continue };
-            let hash = hash.item_hash();
-            let result = match maybe_there && active.contains(hash, offset)? {
-                true => Ok(()),
-                false => active.put(hash, offset, keys.store_timestamp),
-            };
-            if let Err(error) = result {
+            if let Err(error) = active.put(hash, offset, keys.store_timestamp) {
                 state.resumed = Some(offset);
                 return Err(error);
             }
         }
         Ok(())
+    }
+
+    /// Whether this key of the message at `offset` is indexed. The message's keys may be in several files.
+    fn contains(&self, state: &State, hash: i32, offset: i64) -> Result<bool, StoreError> {
+        if let Some(active) = &state.active
+            && active.reader().contains(active.head(hash)?, hash, offset)?
+        {
+            return Ok(true);
+        }
+        for sealed in state.sealed.iter().rev().take_while(|sealed| sealed.header.end_physical >= offset) {
+            let (mut reader, head) = ItemReader::open(sealed, self.dimensions, hash)?;
+            if reader.contains(head, hash, offset)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Seals the newest file when it is full, and makes a new one when none can be written.
@@ -383,9 +397,13 @@ impl IndexService {
         (state.sealed.len() as u64 + u64::from(state.active.is_some())) * self.dimensions.file_size()
     }
 
-    /// Commit-log offset of the newest message indexed; 0 before the first.
+    /// Commit-log offset of the newest message indexed; 0 before the first. After an abnormal end it may be too small,
+    /// never too large.
     pub fn end_physical(&self) -> i64 {
-        self.state.lock().newest().map_or(0, |header| header.end_physical)
+        let state = self.state.lock();
+        // The newest file's header may never have reached the disk.
+        let sealed = state.sealed.iter().map(|sealed| sealed.header.end_physical);
+        sealed.chain(state.active.as_ref().map(|active| active.header.end_physical)).max().unwrap_or(0)
     }
 }
 

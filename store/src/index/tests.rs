@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::FileExt;
 
+use proptest::prelude::*;
+
 use super::*;
 
 const CONFIG: IndexConfig = IndexConfig { slots: 7, items: 10 };
@@ -58,6 +60,19 @@ fn finds_keys_over_several_files_and_a_restart() {
     (1..60).for_each(|n| put(&index, n));
     for key in 0..3 {
         assert_eq!(query(&index, &format!("k{key}"), ALWAYS), expect(1..60, key));
+    }
+}
+
+#[test]
+fn a_message_whose_keys_are_in_two_files_is_not_doubled() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = IndexConfig { slots: 1, items: 4 };
+    for _ in 0..2 {
+        let index = IndexService::open(dir.path(), config).unwrap();
+        (0..3).for_each(|n| put_rich(&index, n));
+        let hits = index.query("T", "id2", KeyKind::UniqueKey, 10, 0, i64::MAX);
+        assert_eq!(hits.physical_offsets, [200]);
+        index.flush().unwrap();
     }
 }
 
@@ -162,4 +177,121 @@ fn names_only_grow() {
     assert_eq!(file_name(0, Some("99999999999999990")), "99999999999999991");
     let name = file_name(0, None);
     assert!(file_name(0, Some(&name)) > name);
+}
+
+/// What may happen to an index.
+#[derive(Clone, Debug)]
+enum Step {
+    /// This many messages, each with a key of its own, one of a few keys, and sometimes a tag.
+    Put(u8),
+    Flush,
+    /// Clean end and start, then a part of the log is dispatched again.
+    Restart(u8),
+    /// What is only in memory is lost; the log is dispatched again from this many messages before what is covered.
+    Kill(u8),
+    /// The log loses this many messages at the start.
+    Expire(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => (1u8..60).prop_map(Step::Put),
+        2 => Just(Step::Flush),
+        1 => (0u8..30).prop_map(Step::Restart),
+        2 => (0u8..30).prop_map(Step::Kill),
+        1 => (0u8..30).prop_map(Step::Expire),
+    ]
+}
+
+fn put_rich(index: &IndexService, n: i64) {
+    let keys = format!("u{n} k{}", n % 3);
+    let id = format!("id{n}");
+    index
+        .put(&IndexKeys {
+            topic: "T",
+            uniq_key: Some(&id),
+            keys: Some(&keys),
+            tags: (n % 4 == 0).then_some("tag"),
+            physical_offset: n * 100,
+            store_timestamp: 1_000_000 + n * 300,
+        })
+        .unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn every_message_is_found_whatever_happens(
+        slots in 1u32..50,
+        items in 2u32..200,
+        steps in prop::collection::vec(step(), 1..20),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || IndexService::open(dir.path(), IndexConfig { slots, items }).unwrap();
+        let mut index = open();
+        let (mut first, mut next, mut flushed) = (0i64, 0i64, 0i64);
+        for step in steps {
+            match step {
+                Step::Put(count) => {
+                    (next..next + i64::from(count)).for_each(|n| put_rich(&index, n));
+                    next += i64::from(count);
+                }
+                Step::Flush => {
+                    index.flush().unwrap();
+                    flushed = next;
+                }
+                Step::Restart(again) => {
+                    index.flush().unwrap();
+                    flushed = next;
+                    index = open();
+                    ((next - i64::from(again)).max(first)..next).for_each(|n| put_rich(&index, n));
+                }
+                Step::Kill(again) => {
+                    index = open();
+                    let covered = flushed.min(index.end_physical() / 100);
+                    let from = (covered - i64::from(again)).max(first);
+                    index.rebuild(from * 100, 0).unwrap();
+                    (from..next).for_each(|n| put_rich(&index, n));
+                }
+                Step::Expire(count) => {
+                    first = (first + i64::from(count)).min((next - 1).max(first));
+                    index.delete_expired(first * 100).unwrap();
+                }
+            }
+            let find = |key: &str, kind| {
+                let mut found = index.query("T", key, kind, usize::MAX, 0, i64::MAX).physical_offsets;
+                found.retain(|&offset| offset >= first * 100);
+                found
+            };
+            let among = |wanted: &dyn Fn(i64) -> bool| -> Vec<i64> {
+                (first..next).rev().filter(|&n| wanted(n)).map(|n| n * 100).collect()
+            };
+            for n in (first..next).step_by(7) {
+                prop_assert_eq!(find(&format!("u{n}"), KeyKind::Key), [n * 100]);
+                prop_assert_eq!(find(&format!("id{n}"), KeyKind::UniqueKey), [n * 100]);
+            }
+            prop_assert_eq!(find("k1", KeyKind::Key), among(&|n| n % 3 == 1));
+            prop_assert_eq!(find("tag", KeyKind::Tag), among(&|n| n % 4 == 0));
+        }
+    }
+
+    #[test]
+    fn arbitrary_files_never_panic(bytes in prop::collection::vec(any::<u8>(), 40 + 7 * 4 + 10 * 20), plausible: bool) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bytes = bytes;
+        if plausible {
+            let header = Header { next_item: 10, slot_count: 5, ..Header::after(1, 1) };
+            bytes[..40].copy_from_slice(&header.encode());
+        }
+        fs::write(dir.path().join("20200101000000000"), &bytes).unwrap();
+        for rebuild in [false, true] {
+            let index = open(dir.path());
+            if rebuild {
+                index.rebuild(i64::MAX, 0).unwrap();
+            }
+            query(&index, "k0", ALWAYS);
+            put(&index, 1 << 40);
+            query(&index, "k0", ALWAYS);
+        }
+    }
 }
