@@ -52,7 +52,7 @@ impl<S: Settings> Live<S> {
     /// Wraps what was read at the start. `start_file` gives the unknown keys to show; updates are written to `path`.
     pub fn new(settings: S, start_file: &Properties, path: PathBuf) -> Self {
         let mut shown = BTreeMap::new();
-        let tables = settings.tables();
+        let tables = settings.shown_tables();
         for (name, entry) in start_file.iter() {
             if !tables.iter().any(|table| table.keys().iter().any(|key| key.is_named(name))) {
                 shown.insert(name.to_owned(), entry.value.clone());

@@ -12,6 +12,11 @@ pub trait Settings: Clone + Send + Sync + 'static {
     /// The tables, to be changed.
     fn tables_mut(&mut self) -> Vec<&mut dyn Table>;
 
+    /// The tables that the config requests show; the others are only read at the start.
+    fn shown_tables(&self) -> Vec<&dyn Table> {
+        self.tables()
+    }
+
     /// Says what is wrong with values that are each well-formed but do not go together.
     fn check(&self) -> Result<(), String> {
         Ok(())

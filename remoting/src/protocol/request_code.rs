@@ -88,9 +88,9 @@ macro_rules! request_codes {
         #[repr(i32)]
         pub enum RequestCode {
             $(
-                #[doc = concat!("`", $name, "`, answered by ", stringify!($($role)|+), ".")]
-                #[doc = concat!("Request: header [", $header, "], body [", $body, "].")]
-                #[doc = concat!("Answer: header [", $response_header, "], body [", $response_body, "].")]
+                #[doc = concat!("`", $name, "`, answered by ", stringify!($($role)|+), ".\n")]
+                #[doc = concat!("Request: header \"", $header, "\", body \"", $body, "\".")]
+                #[doc = concat!("Answer: header \"", $response_header, "\", body \"", $response_body, "\".")]
                 $variant = $code,
             )*
         }
