@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use hypergol_remoting::{RemotingCommand, Responder};
 use hypergol_store::{Arrival, MessageFilter};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc};
 
 use crate::filter::tag::TagFilter;
@@ -45,7 +45,8 @@ pub struct HeldPulls {
     /// Rows in the table, to be seen without its lock.
     count: AtomicUsize,
     earlier_deadline: Notify,
-    due: Vec<mpsc::UnboundedSender<Box<HeldPull>>>,
+    /// Empty once the table is closed, so that the tasks come to their end.
+    due: RwLock<Vec<mpsc::UnboundedSender<Box<HeldPull>>>>,
 }
 
 #[derive(Default)]
@@ -70,8 +71,13 @@ impl HeldPulls {
     /// An empty table, and the ends of `lanes` queues of pulls that are due. All pulls of a queue take the same lane.
     pub fn new(lanes: usize) -> (Self, Vec<DuePulls>) {
         // Unbounded, but never with more than HELD_MAX pulls.
-        let (due, ends) = (0..lanes.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
-        let held = Self { table: Mutex::default(), count: AtomicUsize::new(0), earlier_deadline: Notify::new(), due };
+        let (due, ends): (Vec<_>, Vec<_>) = (0..lanes.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
+        let held = Self {
+            table: Mutex::default(),
+            count: AtomicUsize::new(0),
+            earlier_deadline: Notify::new(),
+            due: RwLock::new(due),
+        };
         (held, ends)
     }
 
@@ -166,7 +172,7 @@ impl HeldPulls {
         due.into_iter().for_each(|pull| self.make_due(pull));
     }
 
-    /// Wakes every pull and lets none wait any more.
+    /// Wakes every pull and lets none wait any more. The lanes end after the last of them.
     pub fn close(&self) {
         let mut table = self.table.lock();
         table.closed = true;
@@ -176,6 +182,7 @@ impl HeldPulls {
         self.count.store(0, Ordering::SeqCst);
         drop(table);
         due.into_iter().for_each(|pull| self.make_due(pull));
+        self.due.write().clear();
     }
 
     fn make_due(&self, pull: Box<HeldPull>) {
@@ -184,9 +191,11 @@ impl HeldPulls {
         }
         let mut hasher = DefaultHasher::new();
         (&pull.topic, pull.queue_id).hash(&mut hasher);
-        let lane = (hasher.finish() % self.due.len() as u64) as usize;
-        // Fails only when the tasks are gone; the responder then answers as it is dropped.
-        let _ = self.due[lane].send(pull);
+        let due = self.due.read();
+        // Without lanes, or with one whose task is gone, the responder answers as it is dropped.
+        if let Some(lane) = (hasher.finish() as usize).checked_rem(due.len()).and_then(|lane| due.get(lane)) {
+            let _ = lane.send(pull);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use hypergol_remoting::body;
@@ -50,6 +50,8 @@ struct Table {
     positions: DashMap<String, Mutex<Positions>>,
     version: Mutex<DataVersion>,
     commits: AtomicU64,
+    /// Something changed since the file was last asked to be written.
+    changed: AtomicBool,
 }
 
 /// Positions of one group in one topic, by queue.
@@ -61,6 +63,13 @@ struct Positions {
 }
 
 impl Table {
+    /// Every commit comes here, so the flag is not written where it stands already.
+    fn note_change(&self) {
+        if !self.changed.load(Ordering::Acquire) {
+            self.changed.store(true, Ordering::Release);
+        }
+    }
+
     fn contents(&self) -> ConsumerOffsetFile {
         let mut file = ConsumerOffsetFile { data_version: self.version.lock().clone(), ..Default::default() };
         for entry in &self.positions {
@@ -180,11 +189,13 @@ impl Offsets {
 
     /// Forgets a group.
     pub fn remove_group(&self, group: &str) {
+        self.table.note_change();
         self.table.positions.retain(|key, _| split(key).is_none_or(|(_, g)| g != group));
     }
 
     /// Forgets a topic.
     pub fn remove_topic(&self, topic: &str) {
+        self.table.note_change();
         self.table.positions.retain(|key, _| split(key).is_none_or(|(t, _)| t != topic));
     }
 
@@ -214,9 +225,11 @@ impl Offsets {
         self.table.version.lock().clone()
     }
 
-    /// Has the file written soon.
+    /// Has the file written soon, if anything changed.
     pub fn persist(&self) {
-        self.file.changed();
+        if self.table.changed.swap(false, Ordering::AcqRel) {
+            self.file.changed();
+        }
     }
 
     /// Has the file written, and calls `done` after.
@@ -229,10 +242,12 @@ impl Offsets {
     }
 
     fn look_mut<T>(&self, topic: &str, group: &str, change: impl FnOnce(&mut Positions) -> T) -> Option<T> {
+        self.table.note_change();
         with_key(topic, group, |key| self.table.positions.get(key).map(|entry| change(&mut entry.lock())))
     }
 
     fn change(&self, topic: &str, group: &str, change: impl FnOnce(&mut Positions)) {
+        self.table.note_change();
         with_key(topic, group, |key| {
             if let Some(entry) = self.table.positions.get(key) {
                 change(&mut entry.lock());

@@ -35,6 +35,8 @@ pub struct BrokerServer {
     broker: Arc<Broker>,
     ports: Vec<Server>,
     tasks: JoinSet<()>,
+    /// Run the pulls that have waited; they end when no pull may wait any more.
+    lanes: JoinSet<()>,
 }
 
 impl BrokerServer {
@@ -48,14 +50,15 @@ impl BrokerServer {
         let (broker, due) = tokio::task::spawn_blocking(move || Broker::open(opening))
             .await
             .map_err(|error| BrokerError::Internal(error.to_string()))??;
-        let mut server = Self { broker: broker.clone(), ports: Vec::new(), tasks: JoinSet::new() };
+        let mut server =
+            Self { broker: broker.clone(), ports: Vec::new(), tasks: JoinSet::new(), lanes: JoinSet::new() };
         if let Err(error) = server.listen() {
             server.shutdown().await;
             return Err(error);
         }
         for mut lane in due {
             let broker = broker.clone();
-            server.tasks.spawn(async move {
+            server.lanes.spawn(async move {
                 while let Some(held) = lane.recv().await {
                     pull::resume(&broker, *held);
                 }
@@ -146,6 +149,7 @@ impl BrokerServer {
         self.tasks.abort_all();
         namesrv_client::unregister(&self.broker).await;
         self.broker.held_pulls.close();
+        while self.lanes.join_next().await.is_some() {}
         for port in &self.ports {
             port.shutdown(CONNECTIONS_GRACE).await;
         }

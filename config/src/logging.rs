@@ -44,7 +44,12 @@ pub fn folder() -> PathBuf {
 
 /// Starts the log of this process; `name` is `namesrv` or `broker`. Call it once.
 pub fn start(name: &str) -> Result<LogGuard, ConfigError> {
-    let path = folder().join(format!("{name}.log"));
+    start_in(&folder(), name)
+}
+
+/// The same, with the log in a folder of the caller's choice.
+pub fn start_in(folder: &Path, name: &str) -> Result<LogGuard, ConfigError> {
+    let path = folder.join(format!("{name}.log"));
     let file = RollingFile::open(&path, FILE_BYTES_MAX)?;
     let (writer, guard) =
         NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING_MAX).thread_name("log").finish(file);

@@ -237,7 +237,7 @@ impl Admitted {
         }
         if fields.queue_id < 0 || fields.queue_id >= topic.read_queue_nums {
             let remark = format!(
-                "queueId[{}] is illegal, topic:[{}] topicConfig.readQueueNums:[{}] consumer:[{}]",
+                "queueId[{}] is illegal, topic:[{}] topicConfig.readQueueNums:[{}] consumer:[/{}]",
                 fields.queue_id,
                 fields.topic,
                 topic.read_queue_nums,
