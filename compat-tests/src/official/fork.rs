@@ -193,7 +193,8 @@ impl Fork {
         Ok(Machine { child, stdin, events })
     }
 
-    fn kill(&mut self) {
+    /// Ends the virtual machine; the next class gets a new one.
+    pub fn kill(&mut self) {
         if let Some(mut machine) = self.machine.take() {
             let _ = machine.child.kill();
             let _ = machine.child.wait();

@@ -99,6 +99,8 @@ impl Plan {
             .collect();
         let mut second = BTreeMap::new();
         if !again.is_empty() {
+            // Clients that the failed test left behind, and classes that failed to initialize, go with the old one.
+            fork.kill();
             let job = Job { methods: again, ..job.clone() };
             second = by_method(&job, fork.run(&job));
         }
@@ -108,6 +110,10 @@ impl Plan {
                 let outcome = match second.remove(&method) {
                     Some(Ended { status: Status::Pass, .. }) => {
                         Outcome::Passed(Some(format!("passed at the second attempt, the first: {}", ended.message)))
+                    }
+                    Some(retried) if retried.message != ended.message => {
+                        let message = format!("{} (the first time: {})", retried.message, ended.message);
+                        self.judge(&job.class, &method, &Ended { message, ..retried })
                     }
                     Some(retried) => self.judge(&job.class, &method, &retried),
                     None => self.judge(&job.class, &method, &ended),
