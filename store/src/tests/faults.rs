@@ -88,3 +88,49 @@ fn a_failed_flush_is_final() {
     let store = open(&config);
     assert_eq!(bodies(&store, "T", 0).len(), 2);
 }
+
+#[test]
+fn expired_files_go_and_readers_keep_what_they_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = StoreConfig {
+        delete_commit_log_files_interval: Duration::from_millis(1),
+        clean_resource_interval: Duration::from_millis(50),
+        // No disk is fuller than that, so only age and request decide.
+        disk_max_used_space_ratio: 100,
+        delete_when: String::new(),
+        ..config(folder.path())
+    };
+    let store = open(&config);
+    let mut first = None;
+    for n in 0..400u32 {
+        let appended = store.put(&message("T", 0, &vec![n as u8; 20 << 10], b"KEYS\x01k\x02")).unwrap();
+        first.get_or_insert(appended);
+    }
+    wait_dispatched(&store);
+    let held = store.record_at(first.unwrap().physical_offset).unwrap();
+    let old = std::time::SystemTime::now() - Duration::from_secs(100 * 3600);
+    for offset in 0..30 {
+        let path = folder.path().join("commitlog").join(format!("{:020}", offset * (64 << 10)));
+        File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(store.min_physical_offset(), 0, "nobody asked yet");
+    store.delete_expired_commit_log();
+    let gone = 30 * (64 << 10);
+    let begin = Instant::now();
+    while store.min_physical_offset() < gone || store.min_offset("T", 0) == 0 {
+        assert!(begin.elapsed() < Duration::from_secs(30));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Record::parse(&held).unwrap().validate().unwrap();
+    assert!(store.record_at(first.unwrap().physical_offset).is_none());
+    let result = get(&store, "T", 0, 0);
+    assert_eq!((result.status, result.next_begin_offset), (crate::GetStatus::OffsetTooSmall, result.min_offset));
+    assert_eq!(bodies(&store, "T", 0).len() as i64, 400 - result.min_offset);
+    drop(store);
+    let store = open(&config);
+    assert_eq!((store.min_physical_offset(), store.min_offset("T", 0)), (gone, result.min_offset));
+    assert_eq!(bodies(&store, "T", 0).len() as i64, 400 - result.min_offset);
+    assert_eq!(store.next_offset("T", 0), 400);
+    assert_eq!(store.put(&message("T", 0, b"x", b"")).unwrap().queue_offset, 400);
+}
