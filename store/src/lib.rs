@@ -1,7 +1,7 @@
 //! RocketMQ message store: commit log, consume queues, index, checkpoint. Knows nothing of the network.
 //!
 //! Read in this order: [`record`] (what a message looks like on disk), [`commitlog`] (where it goes), [`dispatch`] (how
-//! queues and index follow), [`put`] and [`read`] (the two ways in), [`core`](self) opening and closing in `open.rs`.
+//! queues and index follow), `put.rs` and [`read`] (the two ways in), `open.rs` (opening, recovering, closing).
 //!
 //! Invariants:
 //! - The commit log alone is the truth. Queue offsets, consume queues, index and checkpoint follow from it.

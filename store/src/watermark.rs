@@ -99,8 +99,8 @@ impl Watermark {
         }
     }
 
-    /// Waits until the value is above `than`, the watermark fails, `wake` is called, or `timeout` passes. Returns the
-    /// value then.
+    /// Waits until the value is above `than`, `wake` is called, or `timeout` passes. Returns the value then. A failure
+    /// does not end it: whoever loops over this would spin.
     pub fn wait_above(&self, than: i64, timeout: Duration) -> i64 {
         let value = self.get();
         if value > than {
@@ -113,7 +113,7 @@ impl Watermark {
         loop {
             // Every round: `serve` takes the mark away when it wakes the sleepers.
             self.awaited.store(true, SeqCst);
-            if self.get() > than || state.failed.is_some() || state.wakes != wakes {
+            if self.get() > than || state.wakes != wakes {
                 break;
             }
             if self.changed.wait_until(&mut state, deadline).timed_out() {

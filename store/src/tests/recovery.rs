@@ -7,44 +7,47 @@ use proptest::prelude::*;
 use super::*;
 use crate::StoreError;
 
+struct Logged {
+    offset: i64,
+    topic: String,
+    queue_id: i32,
+    queue_offset: i64,
+    body: Vec<u8>,
+}
+
 /// Every valid record of the log's files, read without the store's help, up to the first invalid byte.
-fn log_prefix(folder: &Path, size: usize) -> (Vec<(i64, String, i32, i64, Vec<u8>)>, i64) {
+fn log_prefix(folder: &Path, size: usize) -> Vec<Logged> {
     let mut files: Vec<_> = std::fs::read_dir(folder.join("commitlog")).unwrap().map(|e| e.unwrap().path()).collect();
     files.sort();
     let mut records = Vec::new();
-    let mut end = 0;
     for (index, path) in files.iter().enumerate() {
         let bytes = std::fs::read(path).unwrap();
-        let base = (index * size) as i64;
         let mut at = 0;
-        end = base;
-        loop {
-            let Ok(record) = Record::parse(&bytes[at..]) else {
-                break;
-            };
-            if record.validate().is_err() || record.physical_offset() != base + at as i64 {
+        while let Ok(record) = Record::parse(&bytes[at..]) {
+            let offset = (index * size + at) as i64;
+            if record.validate().is_err() || record.physical_offset() != offset {
                 break;
             }
-            let topic = record.topic().to_owned();
-            records.push((base + at as i64, topic, record.queue_id(), record.queue_offset(), record.body().to_vec()));
+            let (topic, body) = (record.topic().to_owned(), record.body().to_vec());
+            let (queue_id, queue_offset) = (record.queue_id(), record.queue_offset());
+            records.push(Logged { offset, topic, queue_id, queue_offset, body });
             at += record.size();
-            end = base + at as i64;
         }
         let blank = bytes.get(at + 4..at + 8).is_some_and(|m| m == crate::record::MAGIC_BLANK.to_be_bytes());
         if !blank {
             break;
         }
     }
-    (records, end)
+    records
 }
 
 /// Opens the folder and checks that it holds exactly the valid prefix of the log it held before.
 fn check_recovery(config: &StoreConfig) {
     let size = config.mapped_file_size_commit_log;
-    let (records, _) = log_prefix(&config.store_path_root_dir, size);
+    let records = log_prefix(&config.store_path_root_dir, size);
     let store = open(config);
     let mut queues: BTreeMap<(String, i32), Vec<Vec<u8>>> = BTreeMap::new();
-    for (offset, topic, queue_id, queue_offset, body) in &records {
+    for Logged { offset, topic, queue_id, queue_offset, body } in &records {
         let queue = queues.entry((topic.clone(), *queue_id)).or_default();
         assert_eq!(*queue_offset, queue.len() as i64);
         queue.push(body.clone());
@@ -72,7 +75,7 @@ fn check_recovery(config: &StoreConfig) {
 #[derive(Clone, Debug)]
 enum Damage {
     None,
-    /// Flip a bit at this share of the written log.
+    /// Flip a bit in the body of the record at this share of the written log.
     Flip(f64),
     /// Zero everything from this share of the written log on, in its file and all later ones.
     Cut(f64),
@@ -103,11 +106,20 @@ fn apply(damage: &Damage, root: &Path, size: usize, written: i64) {
     match damage {
         Damage::None => {}
         Damage::Flip(share) => {
-            let (file, at) = file_at((written as f64 * share) as i64);
+            // Only the body is under a checksum; a changed topic or queue id makes another, valid record.
+            let (file, wanted) = file_at((written as f64 * share) as i64);
             let Ok(file) = file else { return };
-            let mut byte = [0];
-            file.read_exact_at(&mut byte, at).unwrap();
-            file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
+            let mut bytes = vec![0; size];
+            file.read_exact_at(&mut bytes, 0).unwrap();
+            let mut at = 0;
+            while let Ok(record) = Record::parse(&bytes[at..]) {
+                if at + record.size() > wanted as usize {
+                    let inside = if record.body().is_empty() { 4 } else { 88 + wanted as usize % record.body().len() };
+                    file.write_all_at(&[bytes[at + inside] ^ 0x10], (at + inside) as u64).unwrap();
+                    return;
+                }
+                at += record.size();
+            }
         }
         Damage::Cut(share) => {
             let mut offset = (written as f64 * share) as i64;
