@@ -36,7 +36,9 @@ import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /** Writes clean.tar.gz, killed.tar.gz and their manifests: store folders of a Java broker with small files. */
 public final class StoreFolders {
+    /** No transaction is ever asked about: the half topic would grow while the manifest is made. */
     private static final Map<String, String> SETTINGS = new TreeMap<>(Map.of(
+        "transactionCheckInterval", "86400000",
         "mappedFileSizeCommitLog", "65536",
         "mappedFileSizeConsumeQueue", "1000",
         "maxHashSlotNum", "100",
@@ -80,7 +82,6 @@ public final class StoreFolders {
         try (JavaServers servers = new JavaServers(work, store, SETTINGS)) {
             fill(servers);
             if (kind.equals("clean")) {
-                manifest.put("topics", topics(servers));
                 servers.stopBroker();
             } else {
                 Thread late = sendUntilKilled(servers);
@@ -94,12 +95,11 @@ public final class StoreFolders {
             Tar.pack(store, StoreFolders::wanted, out.resolve(kind + ".tar.gz"));
             copy(store, copy);
         }
-        if (kind.equals("killed")) {
-            // What Java makes of it: the offsets after its own recovery of a copy.
-            try (JavaServers again = new JavaServers(work.resolve("again"), copy, SETTINGS)) {
-                manifest.put("topics", topics(again));
-            }
+        // The offsets as Java finds them in a copy: a broker that ends still writes, and a killed one has to recover.
+        try (JavaServers again = new JavaServers(work.resolve("again"), copy, SETTINGS)) {
+            manifest.put("topics", topics(again));
         }
+        check(manifest);
         Files.write(out.resolve(kind + ".json"), pretty(manifest).getBytes(StandardCharsets.UTF_8));
     }
 
@@ -382,6 +382,23 @@ public final class StoreFolders {
             }
         }
         return messages;
+    }
+
+    /** The broker's word and the files must agree. */
+    private static void check(Map<String, Object> manifest) {
+        Map<String, Long> next = new TreeMap<>();
+        for (Object o : (List<?>) manifest.get("messages")) {
+            Map<?, ?> m = (Map<?, ?>) o;
+            next.merge(m.get("topic") + "/" + m.get("queue_id"), (Long) m.get("queue_offset") + 1, Math::max);
+        }
+        Map<String, Long> told = new TreeMap<>();
+        for (Object o : (List<?>) manifest.get("topics")) {
+            Map<?, ?> queue = (Map<?, ?>) o;
+            told.put(queue.get("topic") + "/" + queue.get("queue_id"), (Long) queue.get("max_offset"));
+        }
+        if (!next.equals(told)) {
+            throw new IllegalStateException("commit log " + next + "\nbroker " + told);
+        }
     }
 
     /** One array element a line. */
