@@ -231,6 +231,7 @@ impl Table {
     }
 
     /// Moves out the pulls that want a message. True when a deadline was moved forward.
+    #[expect(clippy::vec_box, reason = "a row is large and goes on to a lane as it is")]
     fn arrived(&mut self, arrival: &Arrival<'_>, now: Instant, due: &mut Vec<Box<HeldPull>>) -> bool {
         let Some(ids) = self.queues.get(arrival.topic).and_then(|queues| queues.get(&arrival.queue_id)) else {
             return false;

@@ -1,10 +1,11 @@
 //! Registers the broker with the name servers.
 //!
-//! One task keeps every name server informed: all topics at once every `registerNameServerPeriod`, changed topics as
-//! soon as they change. A name server that cannot be reached is tried again after a pause that grows.
+//! A task for each name server keeps it informed: all topics at once every `registerNameServerPeriod`, changed topics as
+//! soon as they change. One that cannot be reached is tried again after a pause that grows.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hypergol_remoting::protocol::body::kv::KVTable;
@@ -13,85 +14,133 @@ use hypergol_remoting::protocol::body::topic::{DataVersion, TopicConfig, TopicCo
 use hypergol_remoting::protocol::fastjson::Body;
 use hypergol_remoting::protocol::header::route::{RegisterBrokerRequestHeader, UnRegisterBrokerRequestHeader};
 use hypergol_remoting::{RemotingCommand, RequestCode, ResponseCode};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::config::{self, BrokerSettings};
 use crate::context::Broker;
-use crate::topics::{PERM_READ, PERM_WRITE};
+use crate::topics::{PERM_READ, PERM_WRITE, Pending};
 
 /// First and longest pause before a name server that did not answer is tried again.
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(500);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Changed topics that wait for one name server; with more everything is registered.
+const CHANGED_MAX: usize = 4096;
 /// Bounds of `registerNameServerPeriod`, as in Java.
 const PERIOD_MIN_MS: i32 = 10_000;
 const PERIOD_MAX_MS: i32 = 60_000;
 /// How long a name server may take to answer a farewell.
 const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Keeps the broker registered until the task is aborted. `first` turns true after the first attempt at each name
-/// server, whatever its outcome.
+/// Keeps the broker registered until the task is aborted. `first` turns true once every name server was tried.
 pub async fn keep_registered(broker: Arc<Broker>, first: watch::Sender<bool>) {
-    let mut pauses: HashMap<String, Pause> = HashMap::new();
-    let mut next_full = Instant::now();
+    let mut links: HashMap<String, Link> = HashMap::new();
+    // Aborts its tasks when this future is dropped.
+    let mut tasks = JoinSet::new();
+    let first = Arc::new(first);
     loop {
-        let now = Instant::now();
-        let pending = broker.topics.changes().take();
-        let full = pending.everything || next_full <= now;
-        if full {
-            next_full = now + period(&broker.config());
-        }
         let addresses = addresses(&broker.config()).await;
-        pauses.retain(|address, _| addresses.contains(address));
-        let mut registrations = JoinSet::new();
+        links.retain(|address, link| {
+            let kept = addresses.contains(address);
+            if !kept {
+                link.task.abort();
+            }
+            kept
+        });
+        let first_round = links.is_empty();
+        let untried = Arc::new(AtomicUsize::new(addresses.len()));
         for address in addresses {
-            let retried = pauses.get(&address).map(|pause| pause.until <= now);
-            let everything = match retried {
-                Some(true) => true,
-                Some(false) => continue,
-                None if full => true,
-                None if pending.topics.is_empty() => continue,
-                None => false,
-            };
-            let request = if everything { full_request(&broker) } else { changed_request(&broker, &pending.topics) };
-            let broker = broker.clone();
-            registrations.spawn(async move { (register(&broker, &address, request).await, address) });
-        }
-        while let Some(Ok((done, address))) = registrations.join_next().await {
-            if done {
-                pauses.remove(&address);
-            } else {
-                pauses.entry(address).or_default().grow();
+            if !links.contains_key(&address) {
+                let first = first_round.then(|| (untried.clone(), first.clone()));
+                links.insert(address.clone(), Link::start(&mut tasks, broker.clone(), address, first));
             }
         }
-        let _ = first.send(true);
-        let retry = pauses.values().map(|pause| pause.until).min();
-        let wake = retry.map_or(next_full, |retry| retry.min(next_full));
-        tokio::select! {
-            () = tokio::time::sleep_until(wake) => {}
-            () = broker.topics.changes().changed() => {}
+        if links.is_empty() {
+            let _ = first.send(true);
         }
+        tokio::select! {
+            () = tokio::time::sleep(period(&broker.config())) => {}
+            () = broker.topics.changes().changed() => {
+                let changed = broker.topics.changes().take();
+                links.values().for_each(|link| link.news.add(&changed));
+            }
+        }
+        while tasks.try_join_next().is_some() {}
     }
 }
 
-/// When a name server that failed is tried again.
-struct Pause {
-    until: Instant,
-    length: Duration,
+/// How many name servers were not tried yet, and who waits for all of them.
+type FirstTry = (Arc<AtomicUsize>, Arc<watch::Sender<bool>>);
+
+/// The task that keeps one name server informed. Others do not wait for one that is slow.
+struct Link {
+    news: Arc<News>,
+    task: AbortHandle,
 }
 
-impl Default for Pause {
-    fn default() -> Self {
-        Self { until: Instant::now(), length: RETRY_PAUSE_MIN / 2 }
+/// What one name server has not been told yet.
+#[derive(Default)]
+struct News {
+    pending: Mutex<Pending>,
+    added: Notify,
+}
+
+impl News {
+    fn add(&self, changed: &Pending) {
+        let mut pending = self.pending.lock();
+        pending.everything |= changed.everything;
+        if !pending.everything {
+            pending.topics.extend(changed.topics.iter().map(|(name, topic)| (name.clone(), topic.clone())));
+            // So much has piled up that one registration of everything is shorter.
+            pending.everything = pending.topics.len() > CHANGED_MAX;
+        }
+        drop(pending);
+        self.added.notify_one();
     }
 }
 
-impl Pause {
-    fn grow(&mut self) {
-        self.length = (self.length * 2).min(RETRY_PAUSE_MAX);
-        self.until = Instant::now() + self.length;
+impl Link {
+    fn start(tasks: &mut JoinSet<()>, broker: Arc<Broker>, address: String, first: Option<FirstTry>) -> Self {
+        let news = Arc::new(News::default());
+        let task = tasks.spawn(Self::run(broker, address, news.clone(), first));
+        Self { news, task }
+    }
+
+    async fn run(broker: Arc<Broker>, address: String, news: Arc<News>, mut first: Option<FirstTry>) {
+        let mut next_full = Instant::now();
+        let mut pause = RETRY_PAUSE_MIN;
+        loop {
+            let pending = std::mem::take(&mut *news.pending.lock());
+            let full = pending.everything || next_full <= Instant::now();
+            if full || !pending.topics.is_empty() {
+                let request = if full { full_request(&broker) } else { changed_request(&broker, &pending.topics) };
+                let done = register(&broker, &address, request).await;
+                if let Some((untried, first)) = first.take()
+                    && untried.fetch_sub(1, Ordering::AcqRel) == 1
+                {
+                    let _ = first.send(true);
+                }
+                if done {
+                    pause = RETRY_PAUSE_MIN;
+                    if full {
+                        next_full = Instant::now() + period(&broker.config());
+                    }
+                } else {
+                    // Also where only a change was refused: the name server may have lost the rest.
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_PAUSE_MAX);
+                    next_full = Instant::now();
+                    continue;
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(next_full) => {}
+                () = news.added.notified() => {}
+            }
+        }
     }
 }
 

@@ -117,7 +117,7 @@ impl Offsets {
             positions.committed.insert(queue_id, offset);
         });
         let commits = self.table.commits.fetch_add(1, Ordering::Relaxed) + 1;
-        if u64::try_from(version_step).is_ok_and(|step| step > 0 && commits % step == 0) {
+        if u64::try_from(version_step).is_ok_and(|step| step > 0 && commits.is_multiple_of(step)) {
             self.table.version.lock().next_version(0);
         }
     }

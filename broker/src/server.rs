@@ -37,6 +37,8 @@ pub struct BrokerServer {
     tasks: JoinSet<()>,
     /// Run the pulls that have waited; they end when no pull may wait any more.
     lanes: JoinSet<()>,
+    /// The name servers may know the broker.
+    registered: bool,
 }
 
 impl BrokerServer {
@@ -50,8 +52,13 @@ impl BrokerServer {
         let (broker, due) = tokio::task::spawn_blocking(move || Broker::open(opening))
             .await
             .map_err(|error| BrokerError::Internal(error.to_string()))??;
-        let mut server =
-            Self { broker: broker.clone(), ports: Vec::new(), tasks: JoinSet::new(), lanes: JoinSet::new() };
+        let mut server = Self {
+            broker: broker.clone(),
+            ports: Vec::new(),
+            tasks: JoinSet::new(),
+            lanes: JoinSet::new(),
+            registered: false,
+        };
         if let Err(error) = server.listen() {
             server.shutdown().await;
             return Err(error);
@@ -66,6 +73,7 @@ impl BrokerServer {
         }
         server.start_periodic_work()?;
         let (first, mut registered) = watch::channel(false);
+        server.registered = true;
         server.tasks.spawn(namesrv_client::keep_registered(broker, first));
         let _ = tokio::time::timeout(FIRST_REGISTRATION_MAX, registered.wait_for(|done| *done)).await;
         Ok(server)
@@ -147,7 +155,9 @@ impl BrokerServer {
         info!("shutting down");
         // No registration may come after the farewell.
         self.tasks.abort_all();
-        namesrv_client::unregister(&self.broker).await;
+        if self.registered {
+            namesrv_client::unregister(&self.broker).await;
+        }
         self.broker.held_pulls.close();
         while self.lanes.join_next().await.is_some() {}
         for port in &self.ports {
