@@ -171,24 +171,31 @@ fn per_class(out: &mut String, tests: &[&Test]) {
     }
 }
 
-/// The tests for which `why` has something to say, grouped by it.
+/// The tests for which `why` has something to say, grouped by it; many tests of a class in one line.
 fn section<'a>(out: &mut String, title: &str, tests: &[&'a Test], why: impl Fn(&'a Outcome) -> Option<&'a str>) {
     const MESSAGE_CHARS_MAX: usize = 300;
-    let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    const NAMES_OF_A_CLASS_MAX: usize = 3;
+    let mut reasons: BTreeMap<String, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
     for test in tests {
         if let Some(reason) = why(&test.outcome) {
             let reason = reason.lines().next().unwrap_or_default().chars().take(MESSAGE_CHARS_MAX).collect();
-            reasons.entry(reason).or_default().push(format!("{}#{}", test.class, test.name));
+            reasons.entry(reason).or_default().entry(&test.class).or_default().push(&test.name);
         }
     }
     if reasons.is_empty() {
         return;
     }
     let _ = writeln!(out, "\n-- {title}");
-    for (reason, names) in reasons {
+    for (reason, classes) in reasons {
         let _ = writeln!(out, "{reason}");
-        for name in names {
-            let _ = writeln!(out, "    {name}");
+        for (class, names) in classes {
+            if names.len() > NAMES_OF_A_CLASS_MAX {
+                let _ = writeln!(out, "    {class}: {} tests", names.len());
+                continue;
+            }
+            for name in names {
+                let _ = writeln!(out, "    {class}#{name}");
+            }
         }
     }
 }
@@ -285,6 +292,13 @@ mod tests {
         report.tests.push(test("u", failed()));
         assert!(!report.is_success());
         assert!(report.text().contains("-- FAILED\nx < \"y\" \u{1}\n    a.B#u\n"), "{}", report.text());
+    }
+
+    #[test]
+    fn many_tests_of_a_class_are_one_line() {
+        let known = |n: usize| test(&format!("t{n}"), Outcome::KnownFailure("why".to_owned()));
+        let report = Report { tests: (0..4).map(known).collect(), ..Report::default() };
+        assert!(report.text().contains("why\n    a.B: 4 tests\n"), "{}", report.text());
     }
 
     #[test]
