@@ -39,8 +39,9 @@ const READ_GROWTH_BYTES_MAX: usize = 1024 * 1024;
 const BUFFER_KEPT_BYTES_MAX: usize = 256 * 1024;
 /// Frames handled before the answers so far are written and other connections get their turn.
 const FRAMES_PER_TURN: usize = 128;
-/// Queued bytes above which no further requests are read from the connection.
-const QUEUED_BYTES_HIGH: usize = 4 * 1024 * 1024;
+/// Queued bytes of answers above which no further requests are read from the connection. Requests of ours do not count:
+/// with both directions full, whoever asks must go on reading.
+const ANSWER_BYTES_HIGH: usize = 4 * 1024 * 1024;
 /// Queued bytes above which the peer counts as dead: it asks but does not read.
 const QUEUED_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Requests of one connection that may wait for their answer; beyond it they are answered SYSTEM_BUSY at once.
@@ -371,7 +372,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn read(&mut self, context: &mut Context<'_>) -> Result<Turn, End> {
         let mut frames = 0;
         loop {
-            if self.channel.0.outbox.lock().queued.bytes() + self.writing.bytes() > QUEUED_BYTES_HIGH {
+            if self.channel.0.outbox.lock().queued.answer_bytes() + self.writing.answer_bytes() > ANSWER_BYTES_HIGH {
                 return Ok(Turn::Blocked);
             }
             while let Some(command) = self.next_command().map_err(End::BadFrame)? {

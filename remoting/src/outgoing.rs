@@ -20,12 +20,19 @@ pub(crate) struct Outgoing {
     /// Bytes of `text` behind the last chunk.
     tail: usize,
     bytes: usize,
+    /// Bytes of answers among all that were pushed since the queue was last empty.
+    answers: usize,
 }
 
 impl Outgoing {
     /// Bytes that wait.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes of answers that wait, at most.
+    pub(crate) fn answer_bytes(&self) -> usize {
+        self.answers.min(self.bytes)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -35,6 +42,7 @@ impl Outgoing {
     /// Appends a whole frame.
     pub(crate) fn push(&mut self, command: &RemotingCommand) {
         let before = self.text.len();
+        let bytes_before = self.bytes;
         codec::encode_head(command, &mut self.text);
         let head = self.text.len() - before;
         self.tail += head;
@@ -42,6 +50,9 @@ impl Outgoing {
         self.push_chunk(&command.body);
         for chunk in &command.more_body {
             self.push_chunk(chunk);
+        }
+        if command.is_response() {
+            self.answers += self.bytes - bytes_before;
         }
     }
 
@@ -106,6 +117,7 @@ impl Outgoing {
     /// Makes an empty queue ready for use again; a buffer larger than `kept_bytes_max` is given back.
     pub(crate) fn recycle(&mut self, kept_bytes_max: usize) {
         debug_assert!(self.is_empty());
+        self.answers = 0;
         if self.text.capacity() > kept_bytes_max {
             self.text = BytesMut::new();
         } else {

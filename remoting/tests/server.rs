@@ -91,6 +91,27 @@ async fn many_requests_each_get_their_own_answer() {
     assert_eq!(server.channels().len(), 1, "one connection serves them all");
 }
 
+/// Both directions full at once: a client that stopped to read answers while its requests wait would never go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_requests_and_answers_do_not_block_each_other() {
+    let (server, _) = start(Limits::default());
+    let client = Arc::new(client());
+    let address = server.local_addr().to_string();
+    let body = Bytes::from(vec![7; 1024 * 1024]);
+    let tasks: Vec<_> = (0..64)
+        .map(|_| {
+            let (client, address, body) = (client.clone(), address.clone(), body.clone());
+            tokio::spawn(async move {
+                let question = RemotingCommand::request(RequestCode::HeartBeat).with_body(body.clone());
+                assert_eq!(client.invoke(&address, question, WAIT).await.unwrap().body, body);
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_held_request_is_answered_later_and_others_pass_it() {
     let (server, echo) = start(Limits::default());
