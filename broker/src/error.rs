@@ -17,14 +17,14 @@ pub enum BrokerError {
         reason: String,
     },
     /// A file could not be read or written.
-    #[error("{action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {error}", path.display())]
     Io {
         /// What was attempted, as a verb phrase.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// The operating system's answer.
-        source: io::Error,
+        error: io::Error,
     },
     /// A file of `config/` and its `.bak` are both unreadable.
     #[error("{} is damaged: {reason}", path.display())]
@@ -35,12 +35,12 @@ pub enum BrokerError {
         reason: String,
     },
     /// A port could not be opened.
-    #[error("cannot listen on port {port}: {source}")]
+    #[error("cannot listen on port {port}: {error}")]
     Listen {
         /// The port.
         port: u16,
         /// The operating system's answer.
-        source: io::Error,
+        error: io::Error,
     },
     /// A bug, or the system has no thread left.
     #[error("internal: {0}")]

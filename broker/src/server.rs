@@ -105,7 +105,7 @@ impl BrokerServer {
             let handler = Arc::new(Dispatcher::new(self.broker.clone(), kind));
             let bound = bind_address(&config.server.bind_address, port)
                 .and_then(|address| Server::bind(address, handler, limits.clone()));
-            self.ports.push(bound.map_err(|source| BrokerError::Listen { port, source })?);
+            self.ports.push(bound.map_err(|error| BrokerError::Listen { port, error })?);
         }
         Ok(())
     }

@@ -11,14 +11,16 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// A file operation failed.
-    #[error("{action} {}: {source}", path.display())]
+    #[error("cannot {action} {} as uid {uid}: {error}", path.display())]
     Io {
         /// What was attempted, as a verb phrase ("open", "preallocate").
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
+        /// The effective user of this process: most often the reason.
+        uid: u32,
         /// The operating system's answer.
-        source: io::Error,
+        error: io::Error,
     },
     /// Another process holds the lock file.
     #[error("store folder {} is in use by another process (its file `lock` is locked)", .0.display())]
@@ -71,8 +73,9 @@ pub enum StoreError {
 
 impl StoreError {
     /// An I/O error with the action and the path it happened on.
-    pub fn io(action: &'static str, path: impl AsRef<Path>, source: io::Error) -> Self {
-        StoreError::Io { action, path: path.as_ref().to_owned(), source }
+    pub fn io(action: &'static str, path: impl AsRef<Path>, error: io::Error) -> Self {
+        let uid = rustix::process::geteuid().as_raw();
+        StoreError::Io { action, path: path.as_ref().to_owned(), uid, error }
     }
 }
 
@@ -119,4 +122,17 @@ pub enum FlushError {
     /// The store was shut down first.
     #[error("store is shutting down")]
     ShuttingDown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_file_operation_names_path_and_user() {
+        let error = StoreError::io("open", "/store/lock", io::Error::from(io::ErrorKind::PermissionDenied));
+        let uid = rustix::process::geteuid().as_raw();
+        assert_eq!(error.to_string(), format!("cannot open /store/lock as uid {uid}: permission denied"));
+        assert!(std::error::Error::source(&error).is_none(), "the cause is not told twice");
+    }
 }

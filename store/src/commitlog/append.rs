@@ -181,7 +181,7 @@ impl CommitLog {
 
 fn put_error(error: &StoreError) -> PutError {
     match error {
-        StoreError::Io { source, .. }
+        StoreError::Io { error: source, .. }
             if matches!(
                 source.kind(),
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
