@@ -66,6 +66,9 @@ pub enum GetStatus {
     NoMatchedLogicQueue,
     /// The queue never held a message.
     NoMessageInQueue,
+    /// The disk could not be read at the next begin offset. Java has no such status: a consumer that takes any of the
+    /// others for it goes on behind messages it never saw.
+    Unreadable,
 }
 
 /// What a read returns.
@@ -235,8 +238,15 @@ impl MessageStore {
             let from = result.next_begin_offset;
             let wanted = fetch.min((max.min(scan_end) - from) as usize);
             entries.clear();
-            if let Err(error) = queue.entries(from, wanted, &mut entries) {
+            // An error behind some entries shows again when the rest is asked for.
+            if let Err(error) = queue.entries(from, wanted, &mut entries)
+                && entries.is_empty()
+            {
                 tracing::error!(topic = request.topic, queue_id = request.queue_id, %error, "consume queue cannot be read");
+                if result.count == 0 {
+                    result.status = GetStatus::Unreadable;
+                }
+                break;
             }
             if entries.is_empty() {
                 result.status = GetStatus::OffsetFoundNull;
@@ -255,7 +265,7 @@ impl MessageStore {
             }
             fetch = ENTRIES_MORE;
             for (index, entry) in entries.iter().enumerate() {
-                let hot = log_end - entry.physical_offset <= memory;
+                let hot = log_end.saturating_sub(entry.physical_offset) <= memory;
                 let size = entry.size.max(0) as u64;
                 let bytes = u64::from(result.bytes);
                 if result.count > 0 {
@@ -282,13 +292,35 @@ impl MessageStore {
                     }
                     continue;
                 }
-                let Some(record) = log.copy_record(entry.physical_offset, entry.size, !hot, &mut arena) else {
-                    if result.count == 0 {
-                        result.status = GetStatus::MessageWasRemoving;
+                let record = match log.copy_record(entry.physical_offset, entry.size, !hot, &mut arena) {
+                    Ok(Some(record)) => record,
+                    Ok(None) => {
+                        if result.count == 0 {
+                            result.status = GetStatus::MessageWasRemoving;
+                        }
+                        let first = log.min_offset();
+                        if entry.physical_offset < first {
+                            gone_below = first;
+                        } else {
+                            tracing::error!(
+                                topic = request.topic,
+                                queue_id = request.queue_id,
+                                queue_offset,
+                                ?entry,
+                                "consume queue points to no record of the commit log, entry passed over"
+                            );
+                        }
+                        continue;
                     }
-                    let file = log.segment_size() as i64;
-                    gone_below = (entry.physical_offset / file + 1).saturating_mul(file);
-                    continue;
+                    Err(error) => {
+                        tracing::error!(topic = request.topic, queue_id = request.queue_id, queue_offset, %error,
+                            "commit log cannot be read");
+                        if result.count == 0 {
+                            result.status = GetStatus::Unreadable;
+                        }
+                        result.next_begin_offset = queue_offset;
+                        break 'scan;
+                    }
                 };
                 if !filter.matches_record(&record) {
                     if result.count == 0 {
@@ -306,7 +338,7 @@ impl MessageStore {
                 gone_below = i64::MIN;
             }
         }
-        let behind = log_end - last_looked_at;
+        let behind = log_end.saturating_sub(last_looked_at);
         result.fall_behind_bytes = Some(behind);
         result.suggest_slave = behind > memory;
         result
@@ -321,12 +353,12 @@ impl MessageStore {
             return false;
         }
         self.queue_entry(request.topic, request.queue_id, request.offset)
-            .is_some_and(|entry| log.max_offset() - entry.physical_offset > memory)
+            .is_some_and(|entry| log.max_offset().saturating_sub(entry.physical_offset) > memory)
     }
 
     /// Whether a record at this offset is near enough to the log's end to be in memory.
     pub fn in_memory(&self, physical_offset: i64) -> bool {
-        self.core.log.max_offset() - physical_offset <= self.core.hot_bytes(&self.core.config.load())
+        self.core.log.max_offset().saturating_sub(physical_offset) <= self.core.hot_bytes(&self.core.config.load())
     }
 
     /// The whole record at this commit-log offset, with its lengths checked; `None` when there is none.

@@ -438,6 +438,8 @@ impl Outcome {
             GetStatus::OffsetOverflowOne => ("OFFSET_OVERFLOW_ONE", ResponseCode::PullNotFound),
             GetStatus::OffsetOverflowBadly => ("OFFSET_OVERFLOW_BADLY", ResponseCode::PullOffsetMoved),
             GetStatus::OffsetTooSmall => ("OFFSET_TOO_SMALL", ResponseCode::PullOffsetMoved),
+            // Clients try again later at the same offset.
+            GetStatus::Unreadable => ("the broker cannot read its disk", ResponseCode::SystemError),
         };
         Self {
             code,

@@ -12,6 +12,7 @@ use arc_swap::{ArcSwap, Guard};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 
+use crate::error::StoreError;
 use crate::gate::WriteGate;
 use crate::record::{RECORD_MIN, Record};
 use crate::segment::Segment;
@@ -197,32 +198,45 @@ impl CommitLog {
     }
 
     /// The record of `size` bytes at `offset`, as its consume-queue entry says. Small records are copied into `arena`,
-    /// so that a read of many makes few allocations. `None` when it is no longer there.
-    pub fn copy_record(&self, offset: i64, size: i32, cold: bool, arena: &mut BytesMut) -> Option<Bytes> {
-        let size = usize::try_from(size).ok().filter(|size| *size >= RECORD_MIN && *size <= self.segment_size)?;
+    /// so that a read of many makes few allocations. `Ok(None)` when it is not there.
+    ///
+    /// # Errors
+    /// Those of the disk, for a `cold` record.
+    pub fn copy_record(
+        &self,
+        offset: i64,
+        size: i32,
+        cold: bool,
+        arena: &mut BytesMut,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let Some(size) = usize::try_from(size).ok().filter(|size| *size >= RECORD_MIN && *size <= self.segment_size)
+        else {
+            return Ok(None);
+        };
         let segments = self.segments.load();
-        let segment = find(&segments, self.segment_size, offset)?;
+        let Some(segment) = find(&segments, self.segment_size, offset) else { return Ok(None) };
         let record = if cold {
             let mut buffer = vec![0; size];
-            if let Err(error) = segment.read_at(offset, &mut buffer)? {
-                tracing::error!(file = %segment.path().display(), offset, size, %error, "commit log cannot be read");
-                return None;
+            match segment.read_at(offset, &mut buffer) {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(StoreError::io("read", segment.path(), error)),
+                Some(Ok(())) => Bytes::from(buffer),
             }
-            Bytes::from(buffer)
         } else if size <= COPY_MAX {
-            let bytes = segment.bytes(offset, size)?;
+            let Some(bytes) = segment.bytes(offset, size) else { return Ok(None) };
             if arena.capacity() < size {
                 arena.reserve(ARENA.max(size));
             }
             arena.extend_from_slice(bytes);
             arena.split().freeze()
         } else {
-            segment.shared_bytes(offset, size)?
+            let Some(bytes) = segment.shared_bytes(offset, size) else { return Ok(None) };
+            bytes
         };
         // The lengths inside were checked when the entry was made; this guards against an entry of another log.
         let head_matches = record.get(..4) == Some(&(size as i32).to_be_bytes()[..])
             && record.get(28..36) == Some(&offset.to_be_bytes()[..]);
-        head_matches.then_some(record)
+        Ok(head_matches.then_some(record))
     }
 
     /// Store time of the record at `offset`, -1 when it is not there. Looks at the record's head only.
@@ -237,20 +251,21 @@ impl CommitLog {
         read().unwrap_or(-1)
     }
 
-    /// Takes the oldest file out of the log and deletes it. Readers that hold it keep its bytes. The newest file is
+    /// Deletes the oldest file and takes it out of the log. Readers that hold it keep its bytes. The newest file is
     /// never deleted.
     pub fn delete_first(&self) -> std::io::Result<bool> {
-        // The append lock keeps the list from growing meanwhile.
-        let _tail = self.tail.lock();
-        let list = self.segments.load_full();
-        let [first, rest @ ..] = list.as_slice() else {
-            return Ok(false);
+        let first = match self.segments.load().as_slice() {
+            [first, _, ..] => first.clone(),
+            _ => return Ok(false),
         };
-        if rest.is_empty() {
-            return Ok(false);
-        }
         std::fs::remove_file(first.path())?;
-        self.segments.store(Arc::new(rest.to_vec()));
+        // The append lock keeps the list from growing meanwhile. The file's last reference, whose end unmaps a
+        // gigabyte, is not dropped under it.
+        let tail = self.tail.lock();
+        let before = self.segments.load_full();
+        let rest = before.iter().filter(|segment| !Arc::ptr_eq(segment, &first)).cloned().collect();
+        self.segments.store(Arc::new(rest));
+        drop(tail);
         Ok(true)
     }
 }
