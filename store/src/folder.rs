@@ -1,4 +1,4 @@
-//! The files that say who owns a store folder and how its last owner left: `lock` and `abort`.
+//! Folders, and the files that say who owns a store folder and how its last owner left: `lock` and `abort`.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -9,6 +9,32 @@ use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, fcntl_lock};
 
 use crate::error::StoreError;
+
+/// Makes a folder and those above it, when they are missing; they are on disk on return.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn create(folder: &Path) -> Result<(), StoreError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        create(parent)?;
+    }
+    match std::fs::create_dir(folder) {
+        Err(source) if !folder.is_dir() => Err(StoreError::io("create folder", folder, source)),
+        _ => sync(parent.unwrap_or(Path::new("."))),
+    }
+}
+
+/// Brings the entries of a folder to disk: a file that was flushed may still be without its name.
+///
+/// # Errors
+/// [`StoreError::Io`].
+pub fn sync(folder: &Path) -> Result<(), StoreError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| StoreError::io("flush", folder, source))
+}
 
 /// Folders locked by this process. A process never conflicts with its own record locks, and loses them all when it
 /// closes any descriptor of the file, so it must not even open the file a second time.
@@ -39,7 +65,7 @@ impl FolderLock {
     /// # Errors
     /// [`StoreError::Locked`], or an I/O error naming the path.
     pub fn acquire(root: &Path) -> Result<FolderLock, StoreError> {
-        std::fs::create_dir_all(root).map_err(|source| StoreError::io("create store folder", root, source))?;
+        create(root)?;
         let canonical = root.canonicalize().map_err(|source| StoreError::io("open store folder", root, source))?;
         let mut locked = LOCKED_HERE.lock();
         let locked = locked.get_or_insert_default();
@@ -88,7 +114,9 @@ impl AbortMark {
     pub fn set(&self) -> Result<(), StoreError> {
         let failed = |source| StoreError::io("write", &self.path, source);
         let mut file = File::create(&self.path).map_err(failed)?;
-        write!(file, "{}", std::process::id()).and_then(|()| file.sync_all()).map_err(failed)
+        write!(file, "{}", std::process::id()).and_then(|()| file.sync_all()).map_err(failed)?;
+        // Lost to a power cut, it would make the next start believe in a clean stop.
+        self.path.parent().map_or(Ok(()), sync)
     }
 
     /// Takes the mark away: the store was closed in good order.

@@ -33,13 +33,11 @@ pub struct OsDisk;
 impl Disk for OsDisk {
     fn allocate(&self, path: &Path, size: usize) -> io::Result<File> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        let reserved = reserve(&file, size).and_then(|()| file.sync_all());
+        let sync_folder = || path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all());
+        let reserved = reserve(&file, size).and_then(|()| file.sync_all()).and_then(|()| sync_folder());
         if let Err(error) = reserved {
             let _ = std::fs::remove_file(path);
             return Err(error);
-        }
-        if let Some(folder) = path.parent() {
-            File::open(folder)?.sync_all()?;
         }
         Ok(file)
     }
