@@ -1,5 +1,6 @@
 //! Opening and closing a store folder: lock, load, recover, threads, and all of it backwards.
 
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,7 @@ use crate::config::{FlushDiskType, StoreConfig};
 use crate::consume_queue::{QueueConfig, QueueTable};
 use crate::dispatch::Dispatcher;
 use crate::error::{FlushError, StoreError};
-use crate::folder::{AbortMark, FolderLock};
+use crate::folder::{self, AbortMark, FolderLock};
 use crate::gate::WriteGate;
 use crate::hooks::StoreHooks;
 use crate::housekeeping::Cleaner;
@@ -78,6 +79,17 @@ impl Core {
         }
     }
 
+    /// Runs the body of a store thread. Without one of them messages would be taken that are never flushed, or never
+    /// seen by a consumer; should it panic, the store takes no more.
+    fn run_thread(&self, name: &'static str, body: Box<dyn FnOnce(&Core) + Send>) {
+        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| body(self)));
+        if outcome.is_err() {
+            tracing::error!(thread = name, "store thread panicked, the store takes no more messages");
+            self.gate.set_flush_failed(format!("thread {name} panicked"));
+            self.log.flushed().fail(FlushError::FlushFailed);
+        }
+    }
+
     /// Body of the thread that flushes the consume queues and moves the checkpoint.
     fn run_queue_flush(&self) {
         let mut last_thorough = Instant::now();
@@ -92,30 +104,40 @@ impl Core {
         }
     }
 
-    /// Flushes consume queues; a thorough flush that succeeds moves the checkpoint.
-    fn flush_queues(&self, thorough: bool) {
-        // Both are read before the flush begins: what is dispatched later may not be covered by it.
+    /// Flushes consume queues; a thorough flush also flushes the index and, when all of it succeeds, moves the
+    /// checkpoint. True when everything dispatched before is on disk.
+    fn flush_queues(&self, thorough: bool) -> bool {
+        // Read before the flush begins: what is dispatched later may not be covered by it. Nor may the checkpoint run
+        // ahead of the log on disk: recovery reads only what is behind it.
         let dispatched = self.dispatcher.dispatched().get();
+        let flushed = self.log.flushed().get();
         let point = self.dispatcher.point();
-        let outcome = self.queues.flush_all(thorough, dispatched);
         if !thorough {
-            return;
+            self.queues.flush_all(false, dispatched);
+            return false;
         }
-        if outcome.all_durable {
-            self.checkpoint.set_logics_physical_offset(outcome.durable_physical);
-            self.checkpoint.set_logics_msg_timestamp(point.store_timestamp);
+        let index = self.index.as_ref().map_or(Ok(None), |index| index.flush());
+        let queues = self.queues.flush_all(true, dispatched);
+        let durable = queues.all_durable && index.is_ok();
+        if durable {
+            self.checkpoint.set_logics_physical_offset(dispatched.min(flushed));
+            if point.store_timestamp > 0 {
+                self.checkpoint.set_logics_msg_timestamp(point.store_timestamp);
+            }
         }
-        match self.index.as_ref().map(|index| index.flush()) {
-            Some(Ok(Some(timestamp))) => self.checkpoint.set_index_msg_timestamp(timestamp),
-            Some(Err(error)) => tracing::error!(%error, "index cannot be flushed"),
-            Some(Ok(None)) | None => {}
+        match index {
+            Ok(Some(timestamp)) => self.checkpoint.set_index_msg_timestamp(timestamp),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "index cannot be flushed; the checkpoint stays where it is"),
         }
-        if self.log.flushed().get() == self.log.max_offset() {
-            self.checkpoint.set_physic_msg_timestamp(self.log.last_store_timestamp());
+        let last = self.log.last_store_timestamp();
+        if self.log.flushed().get() == self.log.max_offset() && last > 0 {
+            self.checkpoint.set_physic_msg_timestamp(last);
         }
         if let Err(error) = self.checkpoint.flush() {
             tracing::error!(%error, "checkpoint cannot be written; a later crash is recovered from further back");
         }
+        durable
     }
 
     /// Body of the thread that times out waits for the disk and samples rates.
@@ -143,44 +165,55 @@ fn memory_bytes() -> u64 {
     limit.unwrap_or(machine).min(machine)
 }
 
-/// Where recovery starts to read the log: the index of a file. Queues and index hold every record before it.
-fn first_file(
+/// Where recovery starts to read the log: an offset at which a record starts. Queues and index hold every record before
+/// it.
+///
+/// After a clean stop everything is on disk, so the last record of the queues is near enough. After any other end it is
+/// the start of a file whose first record the checkpoint covers; the checkpoint never runs ahead of the index. An index
+/// without any file was lost and is made anew from the start of the log.
+fn first_offset(
     found: &Found,
     normal: bool,
     queues: &QueueTable,
     index: Option<&IndexService>,
     checkpoint: &Checkpoint,
     config: &StoreConfig,
-) -> usize {
-    let mut covered = if normal { queues.max_physical() } else { checkpoint.logics_physical_offset() };
+) -> i64 {
+    let segments = found.segments();
+    if index.is_some_and(IndexService::is_empty) {
+        return segments.first().map_or(0, |segment| segment.base());
+    }
+    if normal
+        && let Some(entry) = queues.last_entry()
+        && found.record(entry.physical_offset).is_some_and(|record| record.size() == entry.size as usize)
+    {
+        return entry.physical_offset;
+    }
+    let covered = if normal { queues.max_physical() } else { checkpoint.logics_physical_offset() };
     // Stores written before RocketMQ 5.4 have no offset in their checkpoint, only a time.
     let by_time = !normal && covered <= 0;
-    let mut timestamp = checkpoint.logics_msg_timestamp();
-    if let Some(index) = index {
-        covered = covered.min(index.end_physical());
-        if config.message_index_safe {
-            timestamp = timestamp.min(checkpoint.index_msg_timestamp());
-        }
-    }
-    let last = found.segments().len().saturating_sub(1);
-    let file = (0..=last).rev().find(|&file| {
-        let Some(record) = found.first_record(file) else { return false };
-        if by_time { record.store_timestamp() <= timestamp } else { record.physical_offset() <= covered }
+    let timestamp = match config.message_index_enable && config.message_index_safe {
+        true => checkpoint.min_timestamp_with_index(),
+        false => checkpoint.min_timestamp(),
+    };
+    let first = segments.iter().rposition(|segment| {
+        found.record(segment.base()).is_some_and(|record| match by_time {
+            true => record.store_timestamp() <= timestamp,
+            false => record.physical_offset() <= covered,
+        })
     });
-    let file = file.unwrap_or(0);
-    if last - file >= config.commit_log_recover_max_num {
-        tracing::warn!(
-            files = last - file + 1,
-            "queues or index are far behind the commit log; this start takes longer"
-        );
+    let first = first.unwrap_or(0);
+    let files = segments.len() - first;
+    if files > config.commit_log_recover_max_num {
+        tracing::warn!(files, "consume queues are far behind the commit log; this start takes longer");
     }
-    file
+    segments.get(first).map_or(0, |segment| segment.base())
 }
 
-/// Reads the log, brings queues and index up to it, cuts off what is not valid.
+/// Reads the log from the record at `first` on, brings queues and index up to it, cuts off what is not valid.
 fn recover_log(
     found: Found,
-    first: usize,
+    first: i64,
     normal: bool,
     config: &StoreConfig,
     queues: &QueueTable,
@@ -221,10 +254,9 @@ fn recover_log(
         dispatch(rest)?;
     }
     queues.truncate_to_physical(end.offset)?;
-    // After a clean stop everything was flushed; after a crash of the process alone it may be in the page cache only.
-    let synced_from = if normal { usize::MAX } else { first };
     let files = found.segments().len();
-    let recovered = found.truncate(&end, synced_from)?;
+    // After a clean stop everything was flushed; after a crash of the process alone it may be in the page cache only.
+    let recovered = found.truncate(&end, !normal)?;
     tracing::info!(normal, files, first, records = end.records, end = end.offset, reason = %end.reason,
         millis = begin.elapsed().as_millis() as u64, "commit log recovered");
     Ok(recovered)
@@ -254,7 +286,7 @@ impl MessageStore {
 
         let log_folder = config.commit_log_dir()?;
         for folder in [log_folder.as_path(), &config.consume_queue_dir(), &config.index_dir()] {
-            create_folder(folder)?;
+            folder::create(folder)?;
         }
         let found = recover::find(&log_folder, config.mapped_file_size_commit_log)?;
         if found.segments().is_empty() {
@@ -280,13 +312,16 @@ impl MessageStore {
 
         abort.set()?;
         let dispatcher = Dispatcher::new(queues.clone(), index.clone(), hooks, 0);
-        let first = first_file(&found, normal, &queues, index.as_deref(), &checkpoint, &config);
+        let first = first_offset(&found, normal, &queues, index.as_deref(), &checkpoint, &config);
+        if !normal {
+            // Units that were being written may be torn; they are dispatched again.
+            queues.forget_from(first)?;
+        }
         if let Some(index) = &index {
             if found.segments().is_empty() {
                 index.delete_all()?;
             } else if !normal {
-                let from = found.segments().get(first).map_or(0, |segment| segment.base());
-                index.rebuild(from, checkpoint.index_msg_timestamp())?;
+                index.rebuild(first, checkpoint.index_msg_timestamp())?;
             }
         }
         let recovered = recover_log(found, first, normal, &config, &queues, &dispatcher)?;
@@ -319,6 +354,10 @@ impl MessageStore {
             cleaner: Cleaner::default(),
         });
         let store = Arc::new(MessageStore { core: core.clone(), threads: Mutex::default() });
+        if !normal {
+            // What was just rebuilt is to be on disk before anything is added.
+            core.flush_queues(true);
+        }
         // Once, before the first put is taken, so that a disk that is full already is noticed.
         core.clean_round(false);
         store.start_threads()?;
@@ -326,11 +365,11 @@ impl MessageStore {
     }
 
     fn start_threads(&self) -> Result<(), StoreError> {
-        let spawn = |name: &str, body: Box<dyn FnOnce(&Core) + Send>| -> Result<Thread, StoreError> {
+        let spawn = |name: &'static str, body: Box<dyn FnOnce(&Core) + Send>| -> Result<Thread, StoreError> {
             let core = self.core.clone();
             let handle = std::thread::Builder::new()
                 .name(name.to_owned())
-                .spawn(move || body(&core))
+                .spawn(move || core.run_thread(name, body))
                 .map_err(|source| StoreError::io("start thread", name, source))?;
             let thread = handle.thread().clone();
             self.threads.lock().push(handle);
@@ -350,7 +389,8 @@ impl MessageStore {
         Ok(())
     }
 
-    /// Stops the threads, flushes everything, removes `abort` when everything was dispatched. Idempotent.
+    /// Stops the threads, flushes everything, removes `abort` when everything was dispatched and is on
+    /// disk. Idempotent.
     pub fn shutdown(&self) {
         let core = &*self.core;
         if !core.gate.set_shutting_down() {
@@ -371,10 +411,10 @@ impl MessageStore {
         core.dispatch_stopped.store(true, Ordering::Release);
         core.log.written().wake();
         join(dispatch.into_iter().collect());
-        core.flush_queues(true);
+        let queues_durable = core.flush_queues(true);
 
         let (dispatched, written) = (core.dispatcher.dispatched().get(), core.log.max_offset());
-        let durable = core.log.flushed().get() == written;
+        let durable = queues_durable && core.log.flushed().get() == written;
         if durable && dispatched == written {
             core.abort.clear();
             tracing::info!(end = written, "store closed");
@@ -427,17 +467,13 @@ fn join(threads: Vec<JoinHandle<()>>) {
     }
 }
 
-fn create_folder(folder: &Path) -> Result<(), StoreError> {
-    std::fs::create_dir_all(folder).map_err(|source| StoreError::io("create folder", folder, source))
-}
-
 /// Without a commit log the queues point nowhere.
-fn delete_queues(folder: &Path) -> Result<(), StoreError> {
-    let failed = |source| StoreError::io("empty folder", folder, source);
-    if std::fs::read_dir(folder).map_err(failed)?.next().is_none() {
+fn delete_queues(path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::io("empty folder", path, source);
+    if std::fs::read_dir(path).map_err(failed)?.next().is_none() {
         return Ok(());
     }
-    tracing::warn!(folder = %folder.display(), "there is no commit log: deleting all consume queues");
-    std::fs::remove_dir_all(folder).map_err(failed)?;
-    create_folder(folder)
+    tracing::warn!(folder = %path.display(), "there is no commit log: deleting all consume queues");
+    std::fs::remove_dir_all(path).map_err(failed)?;
+    folder::create(path)
 }

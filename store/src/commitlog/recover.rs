@@ -151,29 +151,23 @@ impl Found {
         &self.segments
     }
 
-    /// First record of a file, when it is valid.
-    pub fn first_record(&self, index: usize) -> Option<Record<'_>> {
-        let segment = self.segments.get(index)?;
-        let record = Record::parse(segment.bytes_from(segment.base())?).ok()?;
-        (record.physical_offset() == segment.base() && record.validate().is_ok()).then_some(record)
+    /// The record at `offset`, when there is a valid one.
+    pub fn record(&self, offset: i64) -> Option<Record<'_>> {
+        let segment = self.segments.iter().find(|segment| segment.base() <= offset && offset < segment.end())?;
+        valid_record(segment, offset, true).ok()
     }
 
-    /// Reads records from the start of file `index` on, handing each valid one to `visit`, until one is not.
+    /// Reads records from the one at offset `first` on, handing each valid one to `visit`, until one is not.
     pub fn scan(
         &self,
-        index: usize,
+        first: i64,
         check_crc: bool,
         mut visit: impl FnMut(&Record<'_>) -> Result<(), StoreError>,
     ) -> Result<ScanEnd, StoreError> {
-        let mut end = ScanEnd {
-            offset: self.segments.get(index).map_or(0, |segment| segment.base()),
-            reason: RecordError::End,
-            last_store_timestamp: 0,
-            records: 0,
-        };
-        for segment in self.segments.iter().skip(index) {
+        let mut end = ScanEnd { offset: first, reason: RecordError::End, last_store_timestamp: 0, records: 0 };
+        for segment in self.segments.iter().filter(|segment| segment.end() > first) {
             // The file before ended with a filler, so this one follows it.
-            let mut offset = segment.base();
+            let mut offset = segment.base().max(first);
             end.offset = offset;
             loop {
                 match valid_record(segment, offset, check_crc) {
@@ -198,13 +192,13 @@ impl Found {
         Ok(end)
     }
 
-    /// Cuts the log off at `end`: clears the rest of the file that holds it and deletes the files behind. Then brings
-    /// the files from index `synced_from` on to disk and opens the log for appending.
-    pub fn truncate(self, end: &ScanEnd, synced_from: usize) -> Result<Recovered, StoreError> {
+    /// Cuts the log off at `end`: clears the rest of the file that holds it and deletes the files behind. With `sync`,
+    /// brings the others to disk, too. Then opens the log for appending.
+    pub fn truncate(self, end: &ScanEnd, sync: bool) -> Result<Recovered, StoreError> {
         let Found { folder, size, segments } = self;
         let mut kept = Vec::with_capacity(segments.len());
         let mut writer = None;
-        for (index, segment) in segments.into_iter().enumerate() {
+        for segment in segments {
             let path = segment.path().to_owned();
             let failed = |source| StoreError::io("truncate", &path, source);
             if segment.base() > end.offset || (segment.base() == end.offset && writer.is_some()) {
@@ -216,7 +210,7 @@ impl Found {
                 continue;
             }
             if segment.end() <= end.offset {
-                if index >= synced_from {
+                if sync {
                     segment.file().sync_data().map_err(failed)?;
                 }
                 kept.push(segment);

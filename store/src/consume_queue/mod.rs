@@ -25,6 +25,7 @@ use parking_lot::{Mutex, RwLock};
 use tracing::{error, info, warn};
 
 use crate::error::StoreError;
+use crate::read::QueueEntry;
 use files::FileCache;
 pub use queue::ConsumeQueue;
 use queue::{FileSet, UNIT};
@@ -277,6 +278,12 @@ impl QueueTable {
         self.all().iter().map(|queue| queue.max_physical()).max().unwrap_or(-1)
     }
 
+    /// The entry that points farthest into the commit log.
+    pub fn last_entry(&self) -> Option<QueueEntry> {
+        let queue = self.all().into_iter().max_by_key(|queue| queue.max_physical())?;
+        queue.entry(queue.max_offset() - 1).filter(|entry| !unit::is_filler(entry))
+    }
+
     /// Bytes of all files (most of them sparse).
     pub fn total_size(&self) -> i64 {
         self.all().iter().map(|queue| queue.total_size()).sum()
@@ -309,6 +316,14 @@ impl QueueTable {
             true => queue.truncate_to_physical(physical_offset),
             false => Ok(()),
         })
+    }
+
+    /// [`ConsumeQueue::truncate_to_physical`] for every queue, when even the last units are not to be believed.
+    ///
+    /// # Errors
+    /// The first [`StoreError::Io`].
+    pub fn forget_from(&self, physical_offset: i64) -> Result<(), StoreError> {
+        self.for_all(|queue| queue.truncate_to_physical(physical_offset))
     }
 
     /// [`ConsumeQueue::correct_min`] for every queue.

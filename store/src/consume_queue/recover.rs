@@ -19,7 +19,7 @@ const SCAN_BYTES_FIRST: usize = 4096 / UNIT_SIZE * UNIT_SIZE;
 /// Bytes of a later read; each is twice the one before.
 const SCAN_BYTES_MAX: usize = (256 * 1024) / UNIT_SIZE * UNIT_SIZE;
 /// Units of one step of a scan towards the start.
-const BACKWARD_UNITS: i64 = 200;
+const BACKWARD_UNITS: i64 = 250;
 
 /// What a scan for the end of a queue found.
 struct Scan {
@@ -151,6 +151,28 @@ impl ConsumeQueue {
         Ok(None)
     }
 
+    /// Offset of the first entry that points to `physical_offset` or beyond, looked for from the end; `end` when there is
+    /// none. After a power cut a unit across two pages of a file may be half new and half zero and so point anywhere.
+    /// Therefore the search ends only with a whole step, longer than a page, of entries that point below.
+    fn first_beyond(&self, first: i64, end: i64, physical_offset: i64) -> Result<i64, StoreError> {
+        let beyond = |entry: &QueueEntry| !unit::is_filler(entry) && entry.physical_offset >= physical_offset;
+        let mut entries = Vec::new();
+        let (mut found, mut high) = (end, end);
+        while high > first {
+            let low = (high - BACKWARD_UNITS).max(first);
+            entries.clear();
+            let count = self.entries_unchecked(low, (high - low) as usize, &mut entries)?;
+            match entries.iter().take(count).position(beyond) {
+                Some(at) => found = low + at as i64,
+                // The newest units, where a torn one would be, do not count.
+                None if high < end => break,
+                None => {}
+            }
+            high = low;
+        }
+        Ok(found)
+    }
+
     /// Offset of the first unit of `first..end` that is not filler, or `end`.
     fn skip_filler(&self, first: i64, end: i64) -> Result<i64, StoreError> {
         let mut entries = Vec::new();
@@ -170,8 +192,8 @@ impl ConsumeQueue {
         Ok(end)
     }
 
-    /// Removes the entries at the end that point to `physical_offset` or beyond, where the commit log now ends. Only
-    /// for recovery: nothing may read or append meanwhile.
+    /// Removes the entries at the end that point to `physical_offset` or beyond: where the commit log ends, or from where
+    /// it is dispatched again. Only for recovery: nothing may read or append meanwhile.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -183,8 +205,9 @@ impl ConsumeQueue {
             return Ok(());
         }
         let first = files.first / UNIT;
+        let end = self.first_beyond(first, max, physical_offset)?;
         let stays = |entry: &QueueEntry| !unit::is_filler(entry) && entry.physical_offset < physical_offset;
-        let end = match self.find_last(first, max, stays)? {
+        let end = match self.find_last(first, end, stays)? {
             Some((offset, _)) => offset + 1,
             None => self.skip_filler(first, max)?,
         };

@@ -13,6 +13,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -20,6 +21,7 @@ use time::{OffsetDateTime, UtcOffset};
 use tracing::{error, info, warn};
 
 use crate::error::StoreError;
+use crate::folder;
 use crate::read::KeyKind;
 use file::{Active, ItemReader, Sealed};
 use hash::KeyHash;
@@ -95,6 +97,9 @@ pub struct IndexService {
     /// Held to write slots; taken before `state`.
     writing: Mutex<()>,
     state: Mutex<State>,
+    /// A flush to disk failed: the kernel may have dropped what it could not write, so nothing is called durable until
+    /// the next start has read the files again.
+    sync_failed: AtomicBool,
 }
 
 impl IndexService {
@@ -125,6 +130,7 @@ impl IndexService {
             dimensions,
             writing: Mutex::new(()),
             state: Mutex::new(State::default()),
+            sync_failed: AtomicBool::new(false),
         };
         service.load(sealed)?;
         Ok(service)
@@ -216,6 +222,12 @@ impl IndexService {
         let named = keys.keys.into_iter().flat_map(|keys| keys.split(' ')).filter(|key| !key.is_empty());
         let named = named.map(|key| topic.then(key));
         let tag = keys.tags.filter(|tag| !tag.is_empty()).map(|tag| topic.tag(tag));
+        // As Java does, even for a message without keys: that there is no file at all means that the index was lost.
+        if state.active.is_none() && state.sealed.is_empty() {
+            drop(state);
+            self.roll()?;
+            state = self.state.lock();
+        }
         let maybe_there = state.resumed == Some(offset);
         for hash in unique.into_iter().chain(named).chain(tag).map(KeyHash::item_hash) {
             if maybe_there && self.contains(&state, hash, offset)? {
@@ -285,7 +297,7 @@ impl IndexService {
     /// the checkpoint's index timestamp; `None` when no file is full. Does not hold up [`Self::put`] for long.
     ///
     /// # Errors
-    /// [`StoreError::Io`].
+    /// [`StoreError::Io`]. Once waiting for the disk has failed it always fails.
     pub fn flush(&self) -> Result<Option<i64>, StoreError> {
         let writing = self.writing.lock();
         let mut active = None;
@@ -312,7 +324,19 @@ impl IndexService {
         }
         let unsynced = self.state.lock().unsynced.clone();
         drop(writing);
-        for sealed in &unsynced {
+        if self.sync_failed.load(Ordering::Relaxed) {
+            return Err(StoreError::io("flush", &self.dir, io::Error::other("an earlier flush failed")));
+        }
+        self.sync(&unsynced, active).inspect_err(|_| self.sync_failed.store(true, Ordering::Relaxed))?;
+        let mut state = self.state.lock();
+        state.unsynced.retain(|sealed| !unsynced.iter().any(|done| Arc::ptr_eq(done, sealed)));
+        let synced = state.sealed.iter().rev().find(|sealed| !state.unsynced.iter().any(|u| Arc::ptr_eq(u, sealed)));
+        Ok(synced.map(|sealed| sealed.header.end_timestamp))
+    }
+
+    /// Waits until these files and the folder are on disk.
+    fn sync(&self, sealed: &[Arc<Sealed>], active: Option<(Arc<fs::File>, PathBuf)>) -> Result<(), StoreError> {
+        for sealed in sealed {
             match fs::File::open(&sealed.path).and_then(|file| file.sync_data()) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 other => other.map_err(|e| StoreError::io("flush", &sealed.path, e))?,
@@ -320,14 +344,9 @@ impl IndexService {
         }
         if let Some((file, path)) = active {
             file.sync_data().map_err(|e| StoreError::io("flush", path, e))?;
-            fs::File::open(&self.dir)
-                .and_then(|dir| dir.sync_all())
-                .map_err(|e| StoreError::io("flush", &self.dir, e))?;
+            folder::sync(&self.dir)?;
         }
-        let mut state = self.state.lock();
-        state.unsynced.retain(|sealed| !unsynced.iter().any(|done| Arc::ptr_eq(done, sealed)));
-        let synced = state.sealed.iter().rev().find(|sealed| !state.unsynced.iter().any(|u| Arc::ptr_eq(u, sealed)));
-        Ok(synced.map(|sealed| sealed.header.end_timestamp))
+        Ok(())
     }
 
     /// Candidates for a key, newest first, at most `max`, stored within `begin_ms..=end_ms` to the second. Files are
@@ -395,6 +414,12 @@ impl IndexService {
     pub fn total_size(&self) -> u64 {
         let state = self.state.lock();
         (state.sealed.len() as u64 + u64::from(state.active.is_some())) * self.dimensions.file_size()
+    }
+
+    /// Whether there is no file, as in a store that never had a message, or whose index was deleted.
+    pub fn is_empty(&self) -> bool {
+        let state = self.state.lock();
+        state.active.is_none() && state.sealed.is_empty()
     }
 
     /// Commit-log offset of the newest message indexed; 0 before the first. After an abnormal end it may be too small,

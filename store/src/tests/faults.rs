@@ -1,5 +1,6 @@
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,8 +8,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::*;
+use crate::checkpoint::Checkpoint;
 use crate::segment::allocate::{Disk, OsDisk};
-use crate::{FlushDiskType, FlushError, PutError, Writable};
+use crate::{Arrival, FlushDiskType, FlushError, KeyKind, PutError, StoreHooks, Writable};
 
 #[derive(Default)]
 struct Faulty {
@@ -133,4 +135,120 @@ fn expired_files_go_and_readers_keep_what_they_hold() {
     assert_eq!(bodies(&store, "T", 0).len() as i64, 400 - result.min_offset);
     assert_eq!(store.next_offset("T", 0), 400);
     assert_eq!(store.put(&message("T", 0, b"x", b"")).unwrap().queue_offset, 400);
+}
+
+#[test]
+fn a_stop_that_could_not_write_everything_is_no_clean_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let queues = folder.path().join("consumequeue");
+    let store = open(&config);
+    // A file where the topic's folder is to be.
+    std::fs::write(queues.join("T"), "").unwrap();
+    store.put(&message("T", 0, b"x", b"")).unwrap();
+    store.put(&message("U", 0, b"y", b"")).unwrap();
+    wait_dispatched(&store);
+    store.shutdown();
+    drop(store);
+    assert!(folder.path().join("abort").exists());
+    assert_eq!(Checkpoint::open(&folder.path().join("checkpoint")).unwrap().logics_physical_offset(), 0);
+    std::fs::remove_file(queues.join("T")).unwrap();
+    let store = open(&config);
+    assert_eq!((bodies(&store, "T", 0).len(), bodies(&store, "U", 0).len()), (1, 1));
+    store.shutdown();
+    assert!(!folder.path().join("abort").exists());
+}
+
+#[test]
+fn the_checkpoint_waits_for_the_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let store = open(&config);
+    store.put(&message("T", 0, b"x", b"KEYS\x01k\x02")).unwrap();
+    wait_dispatched(&store);
+    std::fs::rename(folder.path().join("index"), folder.path().join("lost")).unwrap();
+    store.shutdown();
+    drop(store);
+    assert!(folder.path().join("abort").exists());
+    assert_eq!(Checkpoint::open(&folder.path().join("checkpoint")).unwrap().logics_physical_offset(), 0);
+    let store = open(&config);
+    assert_eq!(store.query("T", "k", KeyKind::Key, 10, 0, i64::MAX).messages.len(), 1);
+}
+
+/// An owner that cannot cope with messages.
+struct Panics;
+
+impl StoreHooks for Panics {
+    fn messages_arrived(&self, _: &[Arrival<'_>]) {
+        panic!("injected");
+    }
+
+    fn deliver_time(&self, _: i32, store_timestamp_ms: i64) -> i64 {
+        store_timestamp_ms
+    }
+}
+
+#[test]
+fn without_one_of_its_threads_the_store_takes_no_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let store = MessageStore::open(config.clone(), Arc::new(Panics)).unwrap();
+    store.put(&message("T", 0, b"x", b"")).unwrap();
+    let begin = Instant::now();
+    while store.writable() == Writable::Ok {
+        assert!(begin.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(
+        matches!(store.put(&message("T", 0, b"x", b"")), Err(PutError::NotWritable(why)) if why.contains("panicked"))
+    );
+    drop(store);
+    assert!(folder.path().join("abort").exists());
+    assert_eq!(bodies(&open(&config), "T", 0).len(), 1);
+}
+
+/// A closed store of 550 messages in queue 0 of topic T, 100 entries to a file.
+fn closed(config: &StoreConfig) {
+    let store = open(config);
+    for n in 0..550u32 {
+        store.put(&message("T", 0, &n.to_be_bytes(), b"")).unwrap();
+    }
+    wait_dispatched(&store);
+}
+
+#[test]
+fn an_entry_that_points_nowhere_hides_no_other_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    closed(&config);
+    let path = folder.path().join("consumequeue/T/0/00000000000000000000");
+    let file = File::options().write(true).open(path).unwrap();
+    // A physical offset between two records, and one that no arithmetic survives.
+    file.write_all_at(&7i64.to_be_bytes(), 5 * 20).unwrap();
+    file.write_all_at(&i64::MIN.to_be_bytes(), 7 * 20).unwrap();
+    let store = open(&config);
+    let all = bodies(&store, "T", 0);
+    assert_eq!(all.len(), 548);
+    let result = get(&store, "T", 0, 5);
+    assert_eq!((result.status, result.queue_offsets.get(..2)), (crate::GetStatus::Found, Some(&[6, 8][..])));
+}
+
+#[test]
+fn what_cannot_be_read_is_not_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    closed(&config);
+    let store = open(&config);
+    let path = folder.path().join("consumequeue/T/0/00000000000000002000");
+    std::fs::rename(&path, folder.path().join("away")).unwrap();
+    // Opening a folder for writing fails.
+    std::fs::create_dir(&path).unwrap();
+    let result = get(&store, "T", 0, 90);
+    assert_eq!((result.status, result.count, result.next_begin_offset), (crate::GetStatus::Found, 10, 100));
+    let result = get(&store, "T", 0, 150);
+    assert_eq!((result.status, result.next_begin_offset), (crate::GetStatus::Unreadable, 150));
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::rename(folder.path().join("away"), &path).unwrap();
+    let result = get(&store, "T", 0, 150);
+    assert_eq!((result.status, result.next_begin_offset), (crate::GetStatus::Found, 182));
 }

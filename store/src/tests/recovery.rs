@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::StoreError;
+use crate::checkpoint::Checkpoint;
 
 struct Logged {
     offset: i64,
@@ -247,4 +248,63 @@ fn bytes_behind_the_end_do_not_come_back() {
     copy_folder(&folder.path().join("commitlog"), &crashed.join("commitlog"));
     let store = open(&StoreConfig { store_path_root_dir: crashed, ..config });
     assert_eq!(store.max_offset("T0", 0), 11);
+}
+
+#[test]
+fn a_start_reads_only_the_end_of_the_log() {
+    // Without keys there is no index that could say how far it got.
+    for clean in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = filled(folder.path());
+        let path = folder.path().join("commitlog").join(format!("{:020}", 0));
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        // Damage at the start of the log shows whether it was read: the log would be cut off there.
+        file.write_all_at(&[0xFF], 100).unwrap();
+        if !clean {
+            std::fs::write(folder.path().join("abort"), "1").unwrap();
+        }
+        let store = open(&config);
+        assert_eq!(store.max_offset("T0", 0), 300, "clean: {clean}");
+    }
+}
+
+#[test]
+fn a_start_without_messages_keeps_the_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = filled(folder.path());
+    let checkpoint = || Checkpoint::open(&folder.path().join("checkpoint")).unwrap().values();
+    let before = checkpoint();
+    assert!(before.logics_msg_timestamp > 0 && before.physic_msg_timestamp > 0);
+    drop(open(&config));
+    assert_eq!(checkpoint(), before);
+    std::fs::write(folder.path().join("abort"), "1").unwrap();
+    drop(open(&config));
+    assert_eq!(checkpoint(), before);
+}
+
+#[test]
+fn a_torn_unit_of_a_queue_is_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder.path().join("live"));
+    let store = open(&config);
+    for n in 0..7u8 {
+        // Each record is longer than 256 bytes, so that its size has two bytes that are not zero.
+        store.put(&message("T0", 0, &[n + 1; 300], b"TAGS\x01tag\x02")).unwrap();
+    }
+    wait_dispatched(&store);
+    let entry = store.queue_entry("T0", 0, 6).unwrap();
+    store.shutdown();
+    drop(store);
+    for (start, end) in (1..20).map(|cut| (cut, 20)).chain((1..20).map(|cut| (0, cut))) {
+        let root = folder.path().join(format!("crashed-{start}-{end}"));
+        copy_folder(&config.store_path_root_dir, &root);
+        std::fs::write(root.join("abort"), "1").unwrap();
+        std::fs::remove_file(root.join("checkpoint")).unwrap();
+        let queue = root.join("consumequeue/T0/0/00000000000000000000");
+        let file = OpenOptions::new().write(true).open(queue).unwrap();
+        file.write_all_at(&vec![0; end - start], (6 * 20 + start) as u64).unwrap();
+        let store = open(&StoreConfig { store_path_root_dir: root, ..config.clone() });
+        assert_eq!(bodies(&store, "T0", 0).len(), 7, "bytes {start}..{end} lost");
+        assert_eq!(store.queue_entry("T0", 0, 6), Some(entry), "bytes {start}..{end} lost");
+    }
 }
