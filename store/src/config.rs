@@ -30,6 +30,9 @@ pub struct StoreConfig {
     pub mapped_file_size_commit_log: usize,
     /// `mappedFileSizeConsumeQueue`: bytes of one consume-queue file. Default 6,000,000 (300,000 units of 20 bytes).
     pub mapped_file_size_consume_queue: usize,
+    /// `mapperFileSizeBatchConsumeQueue`: bytes of one file of a batch queue. Default 13,800,000 (300,000 units of 46
+    /// bytes).
+    pub mapper_file_size_batch_consume_queue: usize,
     /// `maxMessageSize`: largest body in bytes. Default 4 MiB. A record may be 64 KiB larger. *live*
     pub max_message_size: usize,
     /// `flushDiskType`. Default [`FlushDiskType::AsyncFlush`]. *live*
@@ -113,6 +116,7 @@ impl StoreConfig {
             store_path_commit_log: None,
             mapped_file_size_commit_log: 1 << 30,
             mapped_file_size_consume_queue: 300_000 * 20,
+            mapper_file_size_batch_consume_queue: 300_000 * 46,
             max_message_size: 4 << 20,
             flush_disk_type: FlushDiskType::AsyncFlush,
             sync_flush_timeout: Duration::from_secs(5),
@@ -165,6 +169,11 @@ impl StoreConfig {
         self.store_path_root_dir.join("consumequeue")
     }
 
+    /// Folder of the batch queues, `<root>/batchconsumequeue`.
+    pub fn batch_consume_queue_dir(&self) -> PathBuf {
+        self.store_path_root_dir.join("batchconsumequeue")
+    }
+
     /// Folder of the index files, `<root>/index`.
     pub fn index_dir(&self) -> PathBuf {
         self.store_path_root_dir.join("index")
@@ -187,6 +196,10 @@ impl StoreConfig {
         }
         if self.mapped_file_size_consume_queue < 20 || self.mapped_file_size_consume_queue > i32::MAX as usize {
             return bad("mappedFileSizeConsumeQueue", "must be within 20..=2147483647 bytes");
+        }
+        let batch_file_size = self.mapper_file_size_batch_consume_queue;
+        if batch_file_size < 46 || batch_file_size > i32::MAX as usize {
+            return bad("mapperFileSizeBatchConsumeQueue", "must be within 46..=2147483647 bytes");
         }
         crate::clean::Hours::parse(&self.delete_when)?;
         if self.max_message_size > (i32::MAX as usize) - (1 << 20) {

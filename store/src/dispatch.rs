@@ -14,7 +14,7 @@ use crate::error::StoreError;
 use crate::hooks::{Arrival, StoreHooks};
 use crate::index::{IndexKeys, IndexService};
 use crate::read::QueueEntry;
-use crate::record::{self, FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_ROLLBACK, Record, RecordError};
+use crate::record::{self, FLAG_INNER_BATCH, FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_ROLLBACK, Record, RecordError};
 use crate::watermark::Watermark;
 
 /// Bytes of the log dispatched in one batch at most (a longer record makes a batch of its own).
@@ -151,13 +151,14 @@ impl Dispatcher {
 
     fn collect<'a>(&self, record: &Record<'a>, batch: &mut Batch<'a>, notify: bool) {
         let mut keys = Keys { topic: record.topic(), ..Keys::default() };
-        let mut delay = None;
+        let (mut delay, mut inner_number) = (None, None);
         for (name, value) in record::properties(record.properties()) {
             let slot = match name {
                 b"TAGS" => &mut keys.tags,
                 b"KEYS" => &mut keys.keys,
                 b"UNIQ_KEY" => &mut keys.uniq_key,
                 b"DELAY" => &mut delay,
+                b"INNER_NUM" => &mut inner_number,
                 _ => continue,
             };
             *slot = std::str::from_utf8(value).ok();
@@ -176,13 +177,17 @@ impl Dispatcher {
                 keys.tags.map_or(0, record::tags_code)
             };
             let entry = QueueEntry { physical_offset, size: record.size() as i32, tags_code };
-            let queue_offset = record.queue_offset();
-            batch.push_entry(record.topic(), record.queue_id(), PlacedEntry { queue_offset, entry });
+            let messages = match inner_number {
+                Some(number) if record.sys_flag() & FLAG_INNER_BATCH != 0 => record::inner_number(number),
+                _ => 1,
+            };
+            let placed = PlacedEntry { queue_offset: record.queue_offset(), messages, store_timestamp, entry };
+            batch.push_entry(record.topic(), record.queue_id(), placed);
             if notify {
                 batch.arrivals.push(Arrival {
                     topic: record.topic(),
                     queue_id: record.queue_id(),
-                    next_offset: queue_offset.saturating_add(1),
+                    next_offset: placed.end(),
                     tags_code,
                     store_timestamp,
                     physical_offset,

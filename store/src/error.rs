@@ -99,6 +99,9 @@ pub enum PutError {
     /// A batch without children.
     #[error("batch holds no message")]
     EmptyBatch,
+    /// An inner batch for a topic without batch queues.
+    #[error("topic {0} has no batch queues and takes no inner batch")]
+    NotBatchQueue(String),
     /// The store refuses writes; see [`crate::MessageStore::writable`].
     #[error("store is not writable: {0}")]
     NotWritable(String),

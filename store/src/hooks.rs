@@ -1,5 +1,7 @@
 //! What the store asks of, and tells, its owner.
 
+use crate::consume_queue::QueueKind;
+
 /// A message that has just become readable in its queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
@@ -19,8 +21,8 @@ pub struct Arrival<'a> {
     pub properties: &'a [u8],
 }
 
-/// Implemented by the store's owner. Both methods run on the dispatch thread and must not block; `deliver_time` also
-/// runs inside [`crate::MessageStore::open`] while the log is recovered.
+/// Implemented by the store's owner. `messages_arrived` and `deliver_time` run on the dispatch thread and must not block;
+/// all but `messages_arrived` also run inside [`crate::MessageStore::open`] while the log is recovered.
 pub trait StoreHooks: Send + Sync {
     /// A batch of freshly readable queue positions, in log order.
     fn messages_arrived(&self, arrivals: &[Arrival<'_>]);
@@ -28,6 +30,12 @@ pub trait StoreHooks: Send + Sync {
     /// When a message of SCHEDULE_TOPIC_XXXX is due, milliseconds since 1970. `delay_level` is at least 1 and may be
     /// beyond the table; the owner caps it.
     fn deliver_time(&self, delay_level: i32, store_timestamp_ms: i64) -> i64;
+
+    /// What kind of queues a topic has (its attribute `queue.type`); `None` for a topic that does not exist. The answer
+    /// for a topic changes only by deleting it. Called by the threads that put messages; must not block.
+    fn queue_kind(&self, _topic: &str) -> Option<QueueKind> {
+        None
+    }
 }
 
 /// Hooks that do nothing; delayed messages are due at once. For tools and tests.

@@ -219,6 +219,7 @@ impl MessageStore {
             store_path_commit_log: old.store_path_commit_log.clone(),
             mapped_file_size_commit_log: old.mapped_file_size_commit_log,
             mapped_file_size_consume_queue: old.mapped_file_size_consume_queue,
+            mapper_file_size_batch_consume_queue: old.mapper_file_size_batch_consume_queue,
             message_index_enable: old.message_index_enable,
             max_hash_slot_num: old.max_hash_slot_num,
             max_index_num: old.max_index_num,

@@ -39,6 +39,7 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 
 pub use config::{FlushDiskType, StoreConfig};
+pub use consume_queue::QueueKind;
 pub use error::{FlushError, PutError, StoreError};
 pub use hooks::{Arrival, NoHooks, StoreHooks};
 pub use message::{Appended, AppendedBatch, BatchChild, NewMessage, Writable};

@@ -14,7 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::commitlog::recover::{self, Found, Recovered};
 use crate::commitlog::{CommitLog, FlushPolicy};
 use crate::config::{FlushDiskType, StoreConfig};
-use crate::consume_queue::{QueueConfig, QueueTable};
+use crate::consume_queue::{QueueConfig, QueueFolders, QueueTable};
 use crate::dispatch::Dispatcher;
 use crate::error::{FlushError, StoreError};
 use crate::folder::{self, AbortMark, FolderLock};
@@ -291,14 +291,17 @@ impl MessageStore {
         let found = recover::find(&log_folder, config.mapped_file_size_commit_log)?;
         if found.segments().is_empty() {
             delete_queues(&config.consume_queue_dir())?;
+            delete_queues(&config.batch_consume_queue_dir())?;
         }
         let queues = Arc::new(QueueTable::open(
-            &config.consume_queue_dir(),
+            QueueFolders { simple: &config.consume_queue_dir(), batch: &config.batch_consume_queue_dir() },
             QueueConfig {
                 file_size: config.mapped_file_size_consume_queue,
+                batch_file_size: config.mapper_file_size_batch_consume_queue,
                 flush_least_pages: config.flush_consume_queue_least_pages,
                 ..QueueConfig::default()
             },
+            hooks.clone(),
         )?);
         queues.recover()?;
         let checkpoint = Checkpoint::open(&config.root_file("checkpoint"))?;
@@ -470,7 +473,11 @@ fn join(threads: Vec<JoinHandle<()>>) {
 /// Without a commit log the queues point nowhere.
 fn delete_queues(path: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::io("empty folder", path, source);
-    if std::fs::read_dir(path).map_err(failed)?.next().is_none() {
+    let is_empty = match std::fs::read_dir(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        entries => entries.map_err(failed)?.next().is_none(),
+    };
+    if is_empty {
         return Ok(());
     }
     tracing::warn!(folder = %path.display(), "there is no commit log: deleting all consume queues");

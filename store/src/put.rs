@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::consume_queue::ConsumeQueue;
+use crate::commitlog::append::Numbering;
+use crate::consume_queue::{ConsumeQueue, QueueKind};
 use crate::error::PutError;
 use crate::message::{Appended, AppendedBatch, BatchChild, NewMessage};
-use crate::record::{self, SHORT_MAX};
+use crate::record::{self, FLAG_INNER_BATCH, INNER_BASE_MAX, PROPERTY_INNER_NUM, SHORT_MAX};
 use crate::stats::StoreStats;
 use crate::{MessageStore, StoreConfig};
 
@@ -35,6 +36,9 @@ fn with_buffer<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
 impl MessageStore {
     /// Appends a message. On return its bytes are in the mapping (they outlive the process), not yet on disk.
     ///
+    /// A message with [`record::FLAG_INNER_BATCH`] takes as many queue offsets as its property INNER_NUM says, and gets
+    /// the property INNER_BASE with the first of them. Only topics with batch queues take such.
+    ///
     /// # Errors
     /// [`PutError`]; nothing was written.
     pub fn put(&self, message: &NewMessage<'_>) -> Result<Appended, PutError> {
@@ -54,10 +58,29 @@ impl MessageStore {
         if size > limit {
             return Err(PutError::BodyTooLarge { size, limit });
         }
+        let is_inner_batch = message.sys_flag & FLAG_INNER_BATCH != 0;
+        if is_inner_batch {
+            if message.properties.len() > SHORT_MAX - INNER_BASE_MAX {
+                return Err(PutError::PropertiesTooLong(message.properties.len()));
+            }
+            if core.queues.kind_of(message.topic) != QueueKind::Batch {
+                return Err(PutError::NotBatchQueue(message.topic.to_owned()));
+            }
+        }
         let queue = self.queue_of(message)?;
-        let written = with_buffer(|buffer| {
+        let (written, size) = with_buffer(|buffer| {
             record::encode(buffer, message);
-            core.log.append(buffer, &[0], queue.as_ref().map(|queue| queue.next_offset()))
+            let numbering = match &queue {
+                None => Numbering::None,
+                Some(queue) if is_inner_batch => Numbering::InnerBatch {
+                    next: queue.next_offset(),
+                    messages: record::property(message.properties, PROPERTY_INNER_NUM).map_or(1, record::inner_number),
+                    properties_length: message.properties.len(),
+                },
+                Some(queue) => Numbering::Each(queue.next_offset()),
+            };
+            let written = core.log.append(buffer, &[0], numbering)?;
+            Ok((written, buffer.len()))
         })?;
         Ok(Appended {
             physical_offset: written.physical_offset,
@@ -91,6 +114,7 @@ impl MessageStore {
         if children.is_empty() {
             return Err(PutError::EmptyBatch);
         }
+        let template = &NewMessage { sys_flag: template.sys_flag & !FLAG_INNER_BATCH, ..*template };
         let limit = core.log.segment_size();
         let mut size = 0usize;
         for child in children {
@@ -112,7 +136,8 @@ impl MessageStore {
                 let BatchChild { flag, body, properties } = *child;
                 record::encode(buffer, &NewMessage { flag, body, properties, ..*template });
             }
-            core.log.append(buffer, &starts, queue.as_ref().map(|queue| queue.next_offset()))
+            let numbering = queue.as_ref().map_or(Numbering::None, |queue| Numbering::Each(queue.next_offset()));
+            core.log.append(buffer, &starts, numbering)
         })?;
         Ok(AppendedBatch {
             physical_offsets: starts.iter().map(|&start| written.physical_offset + start as i64).collect(),

@@ -6,10 +6,11 @@ use crate::record::Record;
 
 impl MessageStore {
     /// Offset of a queue by store time, with Java's `getOffsetInQueueByTime` rules: the first message not older than
-    /// the time (or the queue's end), or the last one not younger (or the queue's start). 0 when there is no such queue.
+    /// the time (or the queue's end), or the last one not younger (or the queue's start). In batch queues it is the first
+    /// message of a batch, and of the last batch when all are older. The queue's first offset when it holds none.
     pub fn offset_by_time(&self, topic: &str, queue_id: i32, timestamp_ms: i64, boundary: Boundary) -> i64 {
         let Some(queue) = self.core.queues.get(topic, queue_id) else {
-            return 0;
+            return self.min_offset(topic, queue_id);
         };
         let log = &self.core.log;
         queue.offset_by_time(timestamp_ms, boundary, log.min_offset(), |entry| {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use crate::MessageStore;
-use crate::consume_queue::unit;
+use crate::consume_queue::{PlacedEntry, QueueKind, unit};
 use crate::stats::StoreStats;
 
 /// What a consumer asks for.
@@ -82,11 +82,11 @@ pub struct GetResult {
     pub min_offset: i64,
     /// Offset behind the last message of the queue.
     pub max_offset: i64,
-    /// Whole records, in queue order.
+    /// Whole records, in queue order; inner batches are whole, too, and may begin before the offset asked for.
     pub messages: Vec<Bytes>,
     /// Queue offset of each of `messages`.
     pub queue_offsets: Vec<i64>,
-    /// Number of messages.
+    /// Number of messages, those within inner batches counted one by one.
     pub count: u32,
     /// Bytes of all messages.
     pub bytes: u32,
@@ -100,7 +100,7 @@ pub struct GetResult {
     pub filtered: u32,
 }
 
-/// One 20-byte unit of a consume queue.
+/// One unit of a consume queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueEntry {
     /// Commit-log offset of the record.
@@ -159,8 +159,6 @@ pub struct DiskUsage {
 const READ_BYTES_MAX: u64 = 128 << 20;
 /// Bytes one read may return at least (likewise).
 const READ_BYTES_MIN: u64 = 100;
-/// Bytes of a consume-queue unit.
-const UNIT: u64 = 20;
 /// Entries fetched at a time when a filter makes a read go on.
 const ENTRIES_MORE: usize = 128;
 
@@ -204,7 +202,8 @@ impl MessageStore {
     fn get_inner(&self, request: &GetRequest<'_>, filter: &dyn MessageFilter) -> GetResult {
         let offset = request.offset;
         let Some(queue) = self.core.queues.get(request.topic, request.queue_id) else {
-            return GetResult::empty(GetStatus::NoMessageInQueue, 0);
+            let min_offset = self.min_offset(request.topic, request.queue_id);
+            return GetResult { min_offset, ..GetResult::empty(GetStatus::NoMessageInQueue, 0) };
         };
         let (min, max) = (queue.min_offset(), queue.max_offset());
         let (status, next) = match () {
@@ -226,17 +225,18 @@ impl MessageStore {
         let memory = self.core.hot_bytes(&config);
         let max_messages = u64::from(request.max_messages.max(1));
         let max_bytes = u64::from(request.max_bytes).clamp(READ_BYTES_MIN, READ_BYTES_MAX);
-        let scan_end = offset
-            .saturating_add(((config.max_filter_message_size as u64).max(max_messages * UNIT) / UNIT).max(1) as i64);
+        let unit_size = queue.kind().unit_size() as u64;
+        let scan_bytes = (config.max_filter_message_size as u64).max(max_messages * unit_size);
+        let scan_end = offset.saturating_add(scan_bytes.div_ceil(unit_size).max(1) as i64).min(max);
         let mut arena = BytesMut::new();
         let mut last_looked_at = 0;
         // Entries below this commit-log offset lie in a file that is gone.
         let mut gone_below = i64::MIN;
         let mut fetch = (max_messages as usize).min(config.max_transfer_count_on_message_in_memory).max(1);
         let mut entries = Vec::new();
-        'scan: while result.next_begin_offset < max.min(scan_end) {
+        'scan: while result.next_begin_offset < scan_end {
             let from = result.next_begin_offset;
-            let wanted = fetch.min((max.min(scan_end) - from) as usize);
+            let wanted = fetch.min((scan_end - from) as usize);
             entries.clear();
             // An error behind some entries shows again when the rest is asked for.
             if let Err(error) = queue.entries(from, wanted, &mut entries)
@@ -250,8 +250,13 @@ impl MessageStore {
             }
             if entries.is_empty() {
                 result.status = GetStatus::OffsetFoundNull;
-                let per_file = (config.mapped_file_size_consume_queue as i64 / UNIT as i64).max(1);
-                result.next_begin_offset = (from / per_file + 1) * per_file;
+                result.next_begin_offset = match queue.kind() {
+                    QueueKind::Simple => {
+                        let per_file = (config.mapped_file_size_consume_queue as i64 / unit_size as i64).max(1);
+                        (from / per_file + 1) * per_file
+                    }
+                    QueueKind::Batch => 0,
+                };
                 tracing::warn!(
                     topic = request.topic,
                     queue_id = request.queue_id,
@@ -264,7 +269,12 @@ impl MessageStore {
                 break;
             }
             fetch = ENTRIES_MORE;
-            for (index, entry) in entries.iter().enumerate() {
+            for placed in &entries {
+                let PlacedEntry { queue_offset, entry, .. } = *placed;
+                if queue_offset >= scan_end {
+                    break 'scan;
+                }
+                let placed_messages = u32::from(placed.messages.unsigned_abs());
                 let hot = log_end.saturating_sub(entry.physical_offset) <= memory;
                 let size = entry.size.max(0) as u64;
                 let bytes = u64::from(result.bytes);
@@ -275,15 +285,14 @@ impl MessageStore {
                         (config.max_transfer_bytes_on_message_in_disk, config.max_transfer_count_on_message_in_disk)
                     };
                     let count = u64::from(result.count);
-                    if count + 1 > max_messages.min(count_max as u64) || bytes + size > max_bytes.min(bytes_max as u64)
-                    {
+                    let full = count + u64::from(placed_messages) > max_messages || count >= count_max as u64;
+                    if full || bytes + size > max_bytes.min(bytes_max as u64) {
                         break 'scan;
                     }
                 }
                 last_looked_at = entry.physical_offset;
-                let queue_offset = from + index as i64;
-                result.next_begin_offset = queue_offset + 1;
-                if entry.physical_offset < gone_below || unit::is_filler(entry) {
+                result.next_begin_offset = placed.end();
+                if entry.physical_offset < gone_below || unit::is_filler(&entry) {
                     continue;
                 }
                 if !filter.matches_queue_entry(entry.tags_code) {
@@ -318,7 +327,7 @@ impl MessageStore {
                         if result.count == 0 {
                             result.status = GetStatus::Unreadable;
                         }
-                        result.next_begin_offset = queue_offset;
+                        result.next_begin_offset = queue_offset.max(offset);
                         break 'scan;
                     }
                 };
@@ -330,7 +339,7 @@ impl MessageStore {
                     continue;
                 }
                 result.cold |= !hot;
-                result.count += 1;
+                result.count = result.count.saturating_add(placed_messages);
                 result.bytes = result.bytes.saturating_add(size as u32);
                 result.messages.push(record);
                 result.queue_offsets.push(queue_offset);
@@ -377,12 +386,13 @@ impl MessageStore {
         self.core.queues.get(topic, queue_id)?.entry(queue_offset)
     }
 
-    /// Up to `max` entries of a queue from an offset on.
+    /// Up to `max` entries of a queue from an offset on, one for each record.
     pub fn queue_entries(&self, topic: &str, queue_id: i32, from: i64, max: usize) -> Vec<QueueEntry> {
-        let mut entries = Vec::new();
+        let mut found: Vec<PlacedEntry> = Vec::new();
         if let Some(queue) = self.core.queues.get(topic, queue_id) {
-            while entries.len() < max {
-                match queue.entries(from.saturating_add(entries.len() as i64), max - entries.len(), &mut entries) {
+            while found.len() < max {
+                let next = found.last().map_or(from, PlacedEntry::end);
+                match queue.entries(next, max - found.len(), &mut found) {
                     Ok(0) => break,
                     Ok(_) => {}
                     Err(error) => {
@@ -392,12 +402,18 @@ impl MessageStore {
                 }
             }
         }
-        entries
+        found.into_iter().map(|placed| placed.entry).collect()
     }
 
-    /// First offset of a queue; 0 when there is no such queue.
+    /// First offset of a queue. When it never held a message, 0, but -1 for a topic with batch queues, as in Java.
     pub fn min_offset(&self, topic: &str, queue_id: i32) -> i64 {
-        self.core.queues.get(topic, queue_id).map_or(0, |queue| queue.min_offset())
+        match self.core.queues.get(topic, queue_id) {
+            Some(queue) => queue.min_offset(),
+            None => match self.core.queues.kind_of(topic) {
+                QueueKind::Simple => 0,
+                QueueKind::Batch => -1,
+            },
+        }
     }
 
     /// Offset behind the last readable message of a queue; 0 when there is no such queue.

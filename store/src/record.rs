@@ -48,12 +48,23 @@ pub const FLAG_BORN_HOST_V6: i32 = 0x10;
 /// System flag: store host is an IPv6 address.
 pub const FLAG_STORE_HOST_V6: i32 = 0x20;
 
+/// System flag: the body is to be taken apart by the consumer.
+pub const FLAG_NEED_UNWRAP: i32 = 0x40;
+/// System flag: the record is an inner batch, that is, its body holds several messages.
+pub const FLAG_INNER_BATCH: i32 = 0x80;
+
 /// Property that holds the tag.
 pub const PROPERTY_TAGS: &str = "TAGS";
 /// Property that holds the client's keys, separated by spaces.
 pub const PROPERTY_KEYS: &str = "KEYS";
 /// Property that holds the client's unique id.
 pub const PROPERTY_UNIQ_KEY: &str = "UNIQ_KEY";
+/// Property of an inner batch: how many messages it holds.
+pub const PROPERTY_INNER_NUM: &str = "INNER_NUM";
+/// Property of an inner batch: queue offset of its first message.
+pub const PROPERTY_INNER_BASE: &str = "INNER_BASE";
+/// Bytes that [`push_inner_base`] adds at most: a separator, the name, a separator, 19 digits, a separator.
+pub const INNER_BASE_MAX: usize = 1 + PROPERTY_INNER_BASE.len() + 1 + 19 + 1;
 /// Property that holds the delay level.
 pub const PROPERTY_DELAY: &str = "DELAY";
 
@@ -378,6 +389,34 @@ pub fn patch(record: &mut [u8], queue_offset: i64, physical_offset: i64, store_t
             field.copy_from_slice(&value.to_be_bytes());
         }
     }
+}
+
+/// Appends the property INNER_BASE to a record made by [`encode`], which fills `record` and whose properties leave
+/// room for [`INNER_BASE_MAX`] bytes.
+pub fn push_inner_base(record: &mut Vec<u8>, properties_length: usize, queue_offset: i64) {
+    let before = record.len();
+    if properties_length > 0 && record.last() != Some(&2) {
+        record.push(2);
+    }
+    record.extend_from_slice(PROPERTY_INNER_BASE.as_bytes());
+    record.push(1);
+    record.extend_from_slice(queue_offset.to_string().as_bytes());
+    record.push(2);
+    let properties_length = properties_length + record.len() - before;
+    let fields: [(usize, &[u8]); 2] = [
+        (0, &(record.len() as i32).to_be_bytes()),
+        (record.len() - properties_length - 2, &(properties_length as u16).to_be_bytes()),
+    ];
+    for (at, value) in fields {
+        if let Some(field) = record.get_mut(at..at + value.len()) {
+            field.copy_from_slice(value);
+        }
+    }
+}
+
+/// Messages in an inner batch by its property INNER_NUM: at least 1, whatever it says.
+pub fn inner_number(text: &str) -> i16 {
+    text.parse().unwrap_or(1).max(1)
 }
 
 /// Iterates over the well-formed entries of encoded properties: `name 0x01 value 0x02`, the last 0x02 optional,

@@ -8,15 +8,25 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hypergol_store::checkpoint::Checkpoint;
-use hypergol_store::consume_queue::{PlacedEntry, QueueConfig, QueueTable};
+use hypergol_store::consume_queue::{PlacedEntry, QueueConfig, QueueFolders, QueueTable};
 use hypergol_store::index::{IndexConfig, IndexKeys, IndexService};
 use hypergol_store::record::{Record, property, tags_code};
-use hypergol_store::{KeyKind, QueueEntry};
+use hypergol_store::{KeyKind, NoHooks, QueueEntry, StoreHooks};
 
-const QUEUES: QueueConfig = QueueConfig { file_size: 400, flush_least_pages: 2, open_files_max: 4 };
+const QUEUES: QueueConfig =
+    QueueConfig { file_size: 400, batch_file_size: 460, flush_least_pages: 2, open_files_max: 4 };
 const INDEX: IndexConfig = IndexConfig { slots: 16, items: 60 };
+
+/// The queues below a store folder.
+fn open_queues(root: &Path, hooks: Arc<dyn StoreHooks>) -> QueueTable {
+    let (simple, batch) = (root.join("consumequeue"), root.join("batchconsumequeue"));
+    let queues = QueueTable::open(QueueFolders { simple: &simple, batch: &batch }, QUEUES, hooks).unwrap();
+    queues.recover().unwrap();
+    queues
+}
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/java-5.5.0")
@@ -45,7 +55,7 @@ fn dispatch(record: &Record<'_>, queues: &QueueTable, index: &IndexService) {
         size: record.size() as i32,
         tags_code: tag.map_or(0, tags_code),
     };
-    let placed = PlacedEntry { queue_offset: record.queue_offset(), entry };
+    let placed = PlacedEntry::simple(record.queue_offset(), entry);
     queues.get_or_create(record.topic(), record.queue_id()).unwrap().append_batch(&[placed]).unwrap();
     let keys = IndexKeys {
         topic: record.topic(),
@@ -91,8 +101,7 @@ fn the_same_log_makes_the_same_files() {
     let records = records(&log);
     let (first, second) = records.split_at(records.len() / 2);
     for part in [first, second] {
-        let queues = QueueTable::open(&queue_dir, QUEUES).unwrap();
-        queues.recover().unwrap();
+        let queues = open_queues(dir.path(), Arc::new(NoHooks));
         let index = IndexService::open(&index_dir, INDEX).unwrap();
         part.iter().for_each(|record| dispatch(record, &queues, &index));
         assert!(queues.flush_all(true, 0).all_durable);
@@ -113,8 +122,7 @@ fn java_s_files_are_read_and_continued() {
     copy_tree(&golden(), dir.path());
     let log = log();
     let records = records(&log);
-    let queues = QueueTable::open(&dir.path().join("consumequeue"), QUEUES).unwrap();
-    queues.recover().unwrap();
+    let queues = open_queues(dir.path(), Arc::new(NoHooks));
     let index = IndexService::open(&dir.path().join("index"), INDEX).unwrap();
     let before = tree(dir.path());
 

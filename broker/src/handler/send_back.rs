@@ -124,7 +124,10 @@ fn topic(broker: &Broker, name: String, queues: i32, system_flag: i32) -> Result
 fn java_status(error: &PutError) -> &'static str {
     match error {
         PutError::PropertiesTooLong(_) => "PROPERTIES_SIZE_EXCEEDED",
-        PutError::TopicTooLong(_) | PutError::BodyTooLarge { .. } | PutError::EmptyBatch => "MESSAGE_ILLEGAL",
+        PutError::TopicTooLong(_)
+        | PutError::BodyTooLarge { .. }
+        | PutError::EmptyBatch
+        | PutError::NotBatchQueue(_) => "MESSAGE_ILLEGAL",
         PutError::NotWritable(_) => "SERVICE_NOT_AVAILABLE",
         PutError::DiskFull(_) | PutError::Io(_) => "CREATE_MAPPED_FILE_FAILED",
     }

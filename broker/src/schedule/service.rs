@@ -306,7 +306,8 @@ fn is_lasting(error: &PutError) -> bool {
         PutError::TopicTooLong(_)
         | PutError::PropertiesTooLong(_)
         | PutError::BodyTooLarge { .. }
-        | PutError::EmptyBatch => true,
+        | PutError::EmptyBatch
+        | PutError::NotBatchQueue(_) => true,
         PutError::NotWritable(_) | PutError::DiskFull(_) | PutError::Io(_) => false,
     }
 }

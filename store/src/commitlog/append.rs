@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{CommitLog, now_ms};
 use crate::error::{PutError, StoreError};
-use crate::record::{self, END_FILE_MIN_BLANK, MAGIC_BLANK};
+use crate::record::{self, END_FILE_MIN_BLANK, INNER_BASE_MAX, MAGIC_BLANK};
 use crate::segment::Segment;
 use crate::segment::allocate::POPULATE_STEP;
 use crate::segment::mmap::Writer;
@@ -27,6 +27,33 @@ pub struct Written {
     pub queue_offset: i64,
     /// Store time of all records.
     pub store_timestamp: i64,
+}
+
+/// How records get their queue offsets.
+#[derive(Clone, Copy, Debug)]
+pub enum Numbering<'a> {
+    /// They have no place in a queue: offset 0.
+    None,
+    /// Each takes the next offset of a queue.
+    Each(&'a AtomicI64),
+    /// A single record takes as many of the next offsets as it holds messages, and is told the first of them.
+    InnerBatch {
+        /// The queue's next offset.
+        next: &'a AtomicI64,
+        /// Messages in the record.
+        messages: i16,
+        /// Bytes of its properties.
+        properties_length: usize,
+    },
+}
+
+impl Numbering<'_> {
+    fn next(&self) -> i64 {
+        match self {
+            Numbering::None => 0,
+            Numbering::Each(next) | Numbering::InnerBatch { next, .. } => next.load(Ordering::Relaxed),
+        }
+    }
 }
 
 /// What the append lock guards.
@@ -51,24 +78,28 @@ impl Tail {
 
 impl CommitLog {
     /// Appends encoded records, which start in `buffer` at `starts` and fill it: adjacent, in one file, all or none.
-    /// They get consecutive queue offsets from `next_offset` on, which is raised; without it they get offset 0.
+    /// Queue offsets are taken as `numbering` says.
     ///
     /// # Errors
     /// When the next file cannot be made, or the records would not fit an empty one.
     pub fn append(
         &self,
-        buffer: &mut [u8],
+        buffer: &mut Vec<u8>,
         starts: &[usize],
-        next_offset: Option<&AtomicI64>,
+        numbering: Numbering<'_>,
     ) -> Result<Written, PutError> {
-        let limit = self.segment_size - END_FILE_MIN_BLANK;
+        let mut limit = self.segment_size - END_FILE_MIN_BLANK;
+        if matches!(numbering, Numbering::InnerBatch { .. }) {
+            limit = limit.saturating_sub(INNER_BASE_MAX);
+            buffer.reserve(INNER_BASE_MAX);
+        }
         if buffer.len() > limit {
             return Err(PutError::BodyTooLarge { size: buffer.len(), limit });
         }
         let mut tail = self.tail.lock();
         let now = now_ms();
         self.locked_since_ms.store(now, Ordering::Relaxed);
-        let result = self.append_locked(&mut tail, buffer, starts, next_offset, now);
+        let result = self.append_locked(&mut tail, buffer, starts, numbering, now);
         self.locked_since_ms.store(0, Ordering::Relaxed);
         drop(tail);
         if let Ok(written) = &result {
@@ -82,14 +113,18 @@ impl CommitLog {
     fn append_locked(
         &self,
         tail: &mut Tail,
-        buffer: &mut [u8],
+        buffer: &mut Vec<u8>,
         starts: &[usize],
-        next_offset: Option<&AtomicI64>,
+        numbering: Numbering<'_>,
         now: i64,
     ) -> Result<Written, PutError> {
         // Checked again here: shutdown closes the gate and then takes this lock once, after which nothing is appended.
         if !self.gate.is_open() {
             return Err(PutError::NotWritable(self.gate.state().to_string()));
+        }
+        let queue_offset = numbering.next();
+        if let Numbering::InnerBatch { properties_length, .. } = numbering {
+            record::push_inner_base(buffer, properties_length, queue_offset);
         }
         let needed = buffer.len() + END_FILE_MIN_BLANK;
         if tail.segment.as_ref().is_none_or(|(_, writer)| writer.remaining() < needed) {
@@ -104,9 +139,11 @@ impl CommitLog {
             now
         };
         let physical_offset = tail.end;
-        let queue_offset = next_offset.map_or(0, |next| next.load(Ordering::Relaxed));
         for (index, &start) in starts.iter().enumerate() {
-            let own_offset = if next_offset.is_some() { queue_offset + index as i64 } else { 0 };
+            let own_offset = match numbering {
+                Numbering::Each(_) => queue_offset + index as i64,
+                Numbering::None | Numbering::InnerBatch { .. } => queue_offset,
+            };
             if let Some(encoded) = buffer.get_mut(start..) {
                 record::patch(encoded, own_offset, physical_offset + start as i64, store_timestamp);
             }
@@ -115,8 +152,12 @@ impl CommitLog {
             return Err(PutError::Io("record does not fit its file".to_owned()));
         }
         writer.publish();
-        if let Some(next) = next_offset {
-            next.store(queue_offset + starts.len() as i64, Ordering::Release);
+        match numbering {
+            Numbering::None => {}
+            Numbering::Each(next) => next.store(queue_offset + starts.len() as i64, Ordering::Release),
+            Numbering::InnerBatch { next, messages, .. } => {
+                next.store(queue_offset + i64::from(messages), Ordering::Release);
+            }
         }
         tail.end = physical_offset + buffer.len() as i64;
         tail.last_timestamp = store_timestamp;

@@ -1,6 +1,6 @@
 //! The commit log: one sequence of bytes over files of equal size, appended to under one short lock.
 
-mod append;
+pub mod append;
 mod flush;
 pub mod recover;
 

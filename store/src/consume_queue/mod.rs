@@ -1,11 +1,16 @@
 //! Consume queues: for each queue of each topic, the commit-log position of its messages in order.
 //!
-//! Files are Java's: `<topic>/<queue id>/<20-digit byte offset>`, units of 20 bytes (see [`unit`]), each file sparse at
-//! its full size. The unit of queue offset N is at byte `N * 20`, counted over all files of the queue.
+//! Files are Java's: `<topic>/<queue id>/<20-digit byte offset>`, each file sparse at its full size. Simple queues are
+//! below `consumequeue`; the unit of queue offset N is at byte `N * 20`, counted over all files of the queue. Topics
+//! with the attribute `queue.type=BatchCQ` have batch queues below `batchconsumequeue`, whose units say which queue
+//! offsets they cover and are found by bisection. See [`unit`].
 //!
 //! Only the dispatcher appends, in commit-log order. Everything here can be rebuilt from the commit log;
 //! [`QueueTable::flush_all`] says up to where that is not needed.
 
+mod batch;
+#[cfg(test)]
+mod batch_tests;
 pub mod files;
 mod queue;
 mod recover;
@@ -25,17 +30,20 @@ use parking_lot::{Mutex, RwLock};
 use tracing::{error, info, warn};
 
 use crate::error::StoreError;
+use crate::hooks::StoreHooks;
 use crate::read::QueueEntry;
 use files::FileCache;
 pub use queue::ConsumeQueue;
-use queue::{FileSet, UNIT};
-pub use unit::{PlacedEntry, UNIT_SIZE};
+use queue::FileSet;
+pub use unit::{PlacedEntry, QueueKind};
 
 /// Settings of the consume queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueConfig {
-    /// Bytes of a file (`mappedFileSizeConsumeQueue`, 6,000,000); rounded up to whole units.
+    /// Bytes of a simple queue's file (`mappedFileSizeConsumeQueue`, 6,000,000); rounded up to whole units.
     pub file_size: usize,
+    /// Bytes of a batch queue's file (`mapperFileSizeBatchConsumeQueue`, 13,800,000); rounded up to whole units.
+    pub batch_file_size: usize,
     /// 4 KiB pages that must wait in a queue before a flush that is not thorough acts on it
     /// (`flushConsumeQueueLeastPages`, 2).
     pub flush_least_pages: usize,
@@ -45,7 +53,7 @@ pub struct QueueConfig {
 
 impl Default for QueueConfig {
     fn default() -> Self {
-        QueueConfig { file_size: 6_000_000, flush_least_pages: 2, open_files_max: 512 }
+        QueueConfig { file_size: 6_000_000, batch_file_size: 13_800_000, flush_least_pages: 2, open_files_max: 512 }
     }
 }
 
@@ -59,12 +67,46 @@ pub struct FlushOutcome {
     pub durable_physical: i64,
 }
 
-/// What all queues of a table share.
-pub(crate) struct Shared {
+/// The folders of a store's queues.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueFolders<'a> {
+    /// That of the simple queues.
+    pub simple: &'a Path,
+    /// That of the batch queues.
+    pub batch: &'a Path,
+}
+
+/// What all queues of a kind share.
+pub(crate) struct Layout {
+    pub kind: QueueKind,
     pub root: PathBuf,
+    /// Bytes of a unit.
+    pub unit: i64,
     /// Bytes of a file, a multiple of the unit.
     pub file_size: i64,
     pub units_per_file: i64,
+}
+
+impl Layout {
+    fn new(kind: QueueKind, root: &Path, config: &QueueConfig) -> Result<Self, StoreError> {
+        const FILE_SIZE_MAX: i64 = 1 << 40;
+        let (key, size) = match kind {
+            QueueKind::Simple => ("mappedFileSizeConsumeQueue", config.file_size),
+            QueueKind::Batch => ("mapperFileSizeBatchConsumeQueue", config.batch_file_size),
+        };
+        let units_per_file = size.div_ceil(kind.unit_size());
+        let file_size = units_per_file.checked_mul(kind.unit_size()).and_then(|size| i64::try_from(size).ok());
+        let Some(file_size) = file_size.filter(|&size| size > 0 && size <= FILE_SIZE_MAX) else {
+            return Err(StoreError::Config { key, reason: format!("{size} is not a usable file size") });
+        };
+        let unit = kind.unit_size() as i64;
+        Ok(Layout { kind, root: root.to_owned(), unit, file_size, units_per_file: file_size / unit })
+    }
+}
+
+/// What all queues of a table share.
+pub(crate) struct Shared {
+    layouts: [Layout; QueueKind::ALL.len()],
     least_pages: AtomicUsize,
     pub cache: FileCache,
     /// Queues with units not on disk, or with memory to give back.
@@ -77,6 +119,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub fn layout(&self, kind: QueueKind) -> &Layout {
+        &self.layouts[kind as usize]
+    }
+
     pub fn new_serial(&self) -> u64 {
         self.serials.fetch_add(1, Ordering::Relaxed)
     }
@@ -90,6 +136,7 @@ impl Shared {
 /// The queues of one topic, sorted by id: there are few, and they are looked up far more often than made.
 struct TopicQueues {
     topic: Arc<str>,
+    kind: QueueKind,
     queues: RwLock<Vec<(i32, Arc<ConsumeQueue>)>>,
 }
 
@@ -105,6 +152,8 @@ impl TopicQueues {
 pub struct QueueTable {
     shared: Arc<Shared>,
     topics: DashMap<Box<str>, Arc<TopicQueues>>,
+    /// Knows the kind of a topic's queues.
+    hooks: Arc<dyn StoreHooks>,
     /// One flush at a time.
     flushing: Mutex<()>,
     durable_physical: AtomicI64,
@@ -114,25 +163,23 @@ pub struct QueueTable {
 }
 
 impl QueueTable {
-    /// Opens the folder, which need not exist, and registers its queues. [`Self::recover`] must follow.
+    /// Opens the folders, which need not exist, and registers their queues. [`Self::recover`] must follow.
     ///
     /// # Errors
     /// [`StoreError::Config`] for a file size of 0, [`StoreError::Corrupt`] naming a file with an unexpected size or
-    /// start or a missing one, [`StoreError::Io`]. Names that are no queue are logged and ignored.
-    pub fn open(dir: &Path, config: QueueConfig) -> Result<QueueTable, StoreError> {
-        let units_per_file = config.file_size.div_ceil(UNIT_SIZE);
-        let file_size = i64::try_from(units_per_file * UNIT_SIZE).ok().filter(|&size| size > 0 && size <= 1 << 40);
-        let Some(file_size) = file_size else {
-            return Err(StoreError::Config {
-                key: "mappedFileSizeConsumeQueue",
-                reason: format!("{} is not a usable file size", config.file_size),
-            });
-        };
+    /// start or a missing one, or a topic's folder of the wrong kind; [`StoreError::Io`]. Names that are no queue are
+    /// logged and ignored.
+    pub fn open(
+        folders: QueueFolders<'_>,
+        config: QueueConfig,
+        hooks: Arc<dyn StoreHooks>,
+    ) -> Result<QueueTable, StoreError> {
         let table = QueueTable {
             shared: Arc::new(Shared {
-                root: dir.to_owned(),
-                file_size,
-                units_per_file: file_size / UNIT,
+                layouts: [
+                    Layout::new(QueueKind::Simple, folders.simple, &config)?,
+                    Layout::new(QueueKind::Batch, folders.batch, &config)?,
+                ],
                 least_pages: AtomicUsize::new(config.flush_least_pages),
                 cache: FileCache::new(config.open_files_max),
                 dirty: Mutex::default(),
@@ -141,17 +188,20 @@ impl QueueTable {
                 serials: AtomicU64::new(0),
             }),
             topics: DashMap::new(),
+            hooks,
             flushing: Mutex::new(()),
             durable_physical: AtomicI64::new(-1),
             sync_failed: AtomicBool::new(false),
         };
-        table.load()?;
+        for layout in &table.shared.layouts {
+            table.load(layout)?;
+        }
         Ok(table)
     }
 
-    fn load(&self) -> Result<(), StoreError> {
+    fn load(&self, layout: &Layout) -> Result<(), StoreError> {
         let mut count = 0usize;
-        for (topic, topic_path) in folder(&self.shared.root)? {
+        for (topic, topic_path) in folder(&layout.root)? {
             if !topic_path.is_dir() {
                 warn!(path = %topic_path.display(), "not a topic's folder, ignored");
                 continue;
@@ -159,73 +209,46 @@ impl QueueTable {
             for (name, path) in folder(&topic_path)? {
                 match name.parse::<i32>() {
                     Ok(queue_id) if queue_id >= 0 && path.is_dir() => {
-                        let files = self.load_files(&path)?;
-                        self.insert(&topic, queue_id, files);
+                        self.check_kind(&topic, layout, &topic_path)?;
+                        let files = load_files(layout, &path)?;
+                        self.insert(&topic, queue_id, layout.kind, files);
                         count += 1;
                     }
                     _ => warn!(path = %path.display(), "not a queue's folder, ignored"),
                 }
             }
         }
-        info!(queues = count, topics = self.topics.len(), "consume queues loaded");
+        info!(kind = ?layout.kind, queues = count, topics = self.topics.len(), "consume queues loaded");
         Ok(())
     }
 
-    /// The files of a queue's folder; they must be adjacent and of the right size.
-    fn load_files(&self, dir: &Path) -> Result<FileSet, StoreError> {
-        let size = self.shared.file_size;
-        let mut starts = Vec::new();
-        for (name, path) in folder(dir)? {
-            match name.parse::<i64>() {
-                Ok(start) if name.len() == 20 && start >= 0 => starts.push((start, path)),
-                _ => warn!(path = %path.display(), "not a consume-queue file, ignored"),
-            }
+    /// Refuses queues of another kind than their topic's. A topic that nobody knows any more keeps the kind it has.
+    fn check_kind(&self, topic: &str, layout: &Layout, path: &Path) -> Result<(), StoreError> {
+        let loaded = self.topics.get(topic).map(|queues| queues.kind);
+        match self.hooks.queue_kind(topic).or(loaded) {
+            Some(kind) if kind != layout.kind => Err(StoreError::Corrupt {
+                path: path.to_owned(),
+                reason: format!("these are {:?} queues, but the topic has {kind:?} ones", layout.kind),
+            }),
+            _ => Ok(()),
         }
-        starts.sort_unstable_by_key(|(start, _)| *start);
-        let corrupt = |path: &Path, reason| StoreError::Corrupt { path: path.to_owned(), reason };
-        let mut files = FileSet::default();
-        let count = starts.len();
-        for (i, (start, path)) in starts.into_iter().enumerate() {
-            let length = fs::metadata(&path).map_err(|e| StoreError::io("inspect", &path, e))?.len();
-            if length == 0 && i + 1 == count {
-                warn!(path = %path.display(), "empty consume-queue file deleted");
-                queue::remove_if_exists(&path)?;
-                continue;
-            }
-            if length != size as u64 {
-                return Err(corrupt(
-                    &path,
-                    format!("consume-queue file has {length} bytes, mappedFileSizeConsumeQueue says {size}"),
-                ));
-            }
-            if start % size != 0 {
-                return Err(corrupt(&path, format!("consume-queue file does not start at a multiple of {size}")));
-            }
-            if files.is_empty() {
-                files.first = start;
-            } else if start != files.end {
-                return Err(corrupt(&path, format!("consume-queue file {:020} is missing before it", files.end)));
-            }
-            files.end = start + size;
-        }
-        Ok(files)
     }
 
-    fn insert(&self, topic: &str, queue_id: i32, files: FileSet) -> Arc<ConsumeQueue> {
+    fn insert(&self, topic: &str, queue_id: i32, kind: QueueKind, files: FileSet) -> Arc<ConsumeQueue> {
         let topic_queues = match self.topics.get(topic) {
             Some(found) => found.clone(),
             None => self
                 .topics
                 .entry(topic.into())
-                .or_insert_with(|| Arc::new(TopicQueues { topic: topic.into(), queues: RwLock::default() }))
+                .or_insert_with(|| Arc::new(TopicQueues { topic: topic.into(), kind, queues: RwLock::default() }))
                 .clone(),
         };
         let mut queues = topic_queues.queues.write();
         match queues.binary_search_by_key(&queue_id, |(id, _)| *id) {
             Ok(at) => queues[at].1.clone(),
             Err(at) => {
-                let queue =
-                    Arc::new(ConsumeQueue::new(topic_queues.topic.clone(), queue_id, self.shared.clone(), files));
+                let (topic, kind) = (topic_queues.topic.clone(), topic_queues.kind);
+                let queue = Arc::new(ConsumeQueue::new(topic, queue_id, kind, self.shared.clone(), files));
                 queues.insert(at, (queue_id, queue.clone()));
                 queue
             }
@@ -251,11 +274,19 @@ impl QueueTable {
             topic.is_empty() || topic.len() > NAME_MAX || matches!(topic, "." | "..") || topic.contains(['/', '\0']);
         if bad || queue_id < 0 {
             return Err(StoreError::Corrupt {
-                path: self.shared.root.clone(),
+                path: self.shared.layout(QueueKind::Simple).root.clone(),
                 reason: format!("topic {topic:?} with queue id {queue_id} cannot be stored"),
             });
         }
-        Ok(self.insert(topic, queue_id, FileSet::default()))
+        Ok(self.insert(topic, queue_id, self.kind_of(topic), FileSet::default()))
+    }
+
+    /// The kind that the queues of a topic have, or would have.
+    pub fn kind_of(&self, topic: &str) -> QueueKind {
+        match self.topics.get(topic) {
+            Some(queues) => queues.kind,
+            None => self.hooks.queue_kind(topic).unwrap_or_default(),
+        }
     }
 
     /// Every queue.
@@ -281,7 +312,7 @@ impl QueueTable {
     /// The entry that points farthest into the commit log.
     pub fn last_entry(&self) -> Option<QueueEntry> {
         let queue = self.all().into_iter().max_by_key(|queue| queue.max_physical())?;
-        queue.entry(queue.max_offset() - 1).filter(|entry| !unit::is_filler(entry))
+        queue.last_entry().filter(|entry| !unit::is_filler(entry))
     }
 
     /// Bytes of all files (most of them sparse).
@@ -411,9 +442,12 @@ impl QueueTable {
         // One flush of the whole file system is cheaper than many flushes of small files.
         const SINGLE_MAX: usize = 64;
         let result = if queues.len() > SINGLE_MAX {
-            File::open(&self.shared.root)
-                .and_then(|root| rustix::fs::syncfs(root).map_err(io::Error::from))
-                .map_err(|e| StoreError::io("flush", &self.shared.root, e))
+            self.shared.layouts.iter().try_for_each(|layout| match File::open(&layout.root) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+                root => root
+                    .and_then(|root| rustix::fs::syncfs(root).map_err(io::Error::from))
+                    .map_err(|e| StoreError::io("flush", &layout.root, e)),
+            })
         } else {
             queues.iter().try_for_each(|(queue, end)| queue.sync(*end))
         };
@@ -435,7 +469,7 @@ impl QueueTable {
         for (_, queue) in &queues {
             queue.drop_contents();
         }
-        self.remove_folder(&self.shared.root.join(topic))?;
+        self.remove_folder(&self.shared.layout(removed.kind).root.join(topic))?;
         info!(topic, queues = queues.len(), "consume queues of a topic deleted");
         Ok(!queues.is_empty())
     }
@@ -485,6 +519,46 @@ impl QueueTable {
             _ => Ok(()),
         }
     }
+}
+
+/// The files of a queue's folder; they must be adjacent and of the right size.
+fn load_files(layout: &Layout, dir: &Path) -> Result<FileSet, StoreError> {
+    let size = layout.file_size;
+    let mut starts = Vec::new();
+    for (name, path) in folder(dir)? {
+        match name.parse::<i64>() {
+            Ok(start) if name.len() == 20 && start >= 0 => starts.push((start, path)),
+            _ => warn!(path = %path.display(), "not a consume-queue file, ignored"),
+        }
+    }
+    starts.sort_unstable_by_key(|(start, _)| *start);
+    let corrupt = |path: &Path, reason| StoreError::Corrupt { path: path.to_owned(), reason };
+    let mut files = FileSet::default();
+    let count = starts.len();
+    for (i, (start, path)) in starts.into_iter().enumerate() {
+        let length = fs::metadata(&path).map_err(|e| StoreError::io("inspect", &path, e))?.len();
+        if length == 0 && i + 1 == count {
+            warn!(path = %path.display(), "empty consume-queue file deleted");
+            queue::remove_if_exists(&path)?;
+            continue;
+        }
+        if length != size as u64 {
+            return Err(corrupt(
+                &path,
+                format!("consume-queue file has {length} bytes, the configured size of a file is {size}"),
+            ));
+        }
+        if start % size != 0 {
+            return Err(corrupt(&path, format!("consume-queue file does not start at a multiple of {size}")));
+        }
+        if files.is_empty() {
+            files.first = start;
+        } else if start != files.end {
+            return Err(corrupt(&path, format!("consume-queue file {:020} is missing before it", files.end)));
+        }
+        files.end = start + size;
+    }
+    Ok(files)
 }
 
 /// Names and paths in a folder; none when it does not exist. Names that are not UTF-8 are logged and left out.

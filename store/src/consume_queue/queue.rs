@@ -1,6 +1,9 @@
 //! One queue: appending to and reading from its tail in memory and its files.
 //!
-//! New units collect in the [`Tail`] and go to the file [`WRITE_THROUGH_UNITS`] at a time or when the table is flushed,
+//! A unit is named by its index: its number counted from the first the queue ever had. In a simple queue that is the
+//! queue offset; what is particular to batch queues is in `batch.rs`.
+//!
+//! New units collect in the [`Tail`] and go to the file 4 KiB at a time or when the table is flushed,
 //! so appending makes no system call per message; neither does reading the newest units, which stay in the tail after
 //! they were written. What a killed process had not written yet is dispatched again from the commit log at the next
 //! start.
@@ -17,27 +20,23 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tracing::{debug, error, warn};
 
-use super::Shared;
 use super::files::{self, FileKey};
-use super::unit::{self, FILLER, PlacedEntry, UNIT_SIZE};
+use super::unit::{self, FILLER, PlacedEntry, QueueKind};
+use super::{Layout, Shared};
 use crate::error::StoreError;
 use crate::read::{Boundary, QueueEntry};
 
-/// [`UNIT_SIZE`] for arithmetic on positions.
-pub(super) const UNIT: i64 = UNIT_SIZE as i64;
-/// Units that may wait in memory before the append that brings one more writes them: 4 KiB.
-const WRITE_THROUGH_UNITS: i64 = 4096 / UNIT;
-/// Units a tail holds at most, written or not: 8 KiB.
-const TAIL_UNITS_MAX: usize = 2 * WRITE_THROUGH_UNITS as usize;
+/// Bytes of units that may wait in memory before the append that brings one more writes them.
+const WRITE_THROUGH_BYTES: usize = 4096;
 /// Units left in the tail of a queue that has nothing to do.
 const TAIL_UNITS_IDLE: usize = 16;
 
 /// The newest units of a queue, as they are in the file.
-#[derive(Default)]
 pub(super) struct Tail {
+    kind: QueueKind,
     /// Units `start..end()`, encoded.
     pub bytes: Vec<u8>,
-    /// Queue offset of the first unit in `bytes`.
+    /// Index of the first unit in `bytes`.
     pub start: i64,
     /// Units below are in the file; `start <= written <= end()`.
     pub written: i64,
@@ -54,27 +53,66 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// Queue offset behind the last unit.
+    fn new(kind: QueueKind, start: i64) -> Self {
+        Tail {
+            kind,
+            bytes: Vec::new(),
+            start,
+            written: start,
+            synced: start,
+            appended: 0,
+            listed_dirty: false,
+            listed_due: false,
+            dropped: false,
+        }
+    }
+
+    /// Units that may wait to be written.
+    fn waiting_max(&self) -> usize {
+        WRITE_THROUGH_BYTES / self.kind.unit_size()
+    }
+
+    /// Units held at most, written or not.
+    fn units_max(&self) -> usize {
+        2 * self.waiting_max()
+    }
+
+    /// Whether units must be written before another is taken.
+    fn must_write(&self) -> bool {
+        self.end() - self.written >= self.waiting_max() as i64
+    }
+
+    fn units(&self) -> usize {
+        self.bytes.len() / self.kind.unit_size()
+    }
+
+    /// Index behind the last unit.
     pub fn end(&self) -> i64 {
-        self.start + (self.bytes.len() / UNIT_SIZE) as i64
+        self.start + self.units() as i64
     }
 
-    /// An empty tail of a queue that ends at `offset`, keeping the list marks.
-    pub fn reset(&mut self, offset: i64) {
+    /// An empty tail of a queue that ends at index `end`, keeping the list marks.
+    pub fn reset(&mut self, end: i64) {
         self.bytes.clear();
-        self.start = offset;
-        self.written = offset;
-        self.synced = offset;
+        self.start = end;
+        self.written = end;
+        self.synced = end;
     }
 
-    /// Byte position in `bytes` of a queue offset.
-    fn position(&self, offset: i64) -> usize {
-        usize::try_from((offset - self.start) * UNIT).unwrap_or(0).min(self.bytes.len())
+    /// Byte position in `bytes` of a unit.
+    fn position(&self, index: i64) -> usize {
+        let units = usize::try_from(index - self.start).unwrap_or(0);
+        units.saturating_mul(self.kind.unit_size()).min(self.bytes.len())
+    }
+
+    /// The units from `index`, which is not before the tail, on.
+    pub fn units_from(&self, index: i64) -> impl ExactSizeIterator<Item = PlacedEntry> + '_ {
+        unit::decode_all(self.kind, &self.bytes[self.position(index)..], index)
     }
 
     /// Drops written units from the front until `keep` remain.
     fn keep_newest(&mut self, keep: usize) {
-        let surplus = (self.bytes.len() / UNIT_SIZE).saturating_sub(keep) as i64;
+        let surplus = self.units().saturating_sub(keep) as i64;
         let surplus = surplus.min(self.written - self.start);
         if surplus > 0 {
             let cut = self.position(self.start + surplus);
@@ -86,9 +124,9 @@ impl Tail {
 
     /// Fits the memory to what the queue did since the last call. True when more can be given back later.
     fn cool_down(&mut self) -> bool {
-        let keep = (2 * std::mem::take(&mut self.appended)).clamp(TAIL_UNITS_IDLE, TAIL_UNITS_MAX);
+        let keep = (2 * std::mem::take(&mut self.appended)).clamp(TAIL_UNITS_IDLE, self.units_max());
         self.keep_newest(keep);
-        self.bytes.shrink_to(keep * UNIT_SIZE);
+        self.bytes.shrink_to(keep * self.kind.unit_size());
         keep > TAIL_UNITS_IDLE
     }
 }
@@ -114,35 +152,53 @@ impl FileSet {
 pub struct ConsumeQueue {
     topic: Arc<str>,
     queue_id: i32,
+    kind: QueueKind,
     pub(super) shared: Arc<Shared>,
     /// Key of this queue's files in the cache; changed when files are deleted that may be created again.
     pub(super) serial: AtomicU64,
     next_offset: AtomicI64,
-    pub(super) min_offset: AtomicI64,
-    pub(super) max_offset: AtomicI64,
+    /// Index of the first unit that still points into the commit log.
+    pub(super) first: AtomicI64,
+    /// Index behind the last unit.
+    pub(super) end: AtomicI64,
+    /// First and end offset of a batch queue, in which they are not indexes.
+    pub(super) covered: super::batch::Covered,
     pub(super) max_physical: AtomicI64,
     pub(super) files: Mutex<FileSet>,
     pub(super) tail: Mutex<Tail>,
 }
 
 impl ConsumeQueue {
-    pub(super) fn new(topic: Arc<str>, queue_id: i32, shared: Arc<Shared>, files: FileSet) -> Self {
+    pub(super) fn new(topic: Arc<str>, queue_id: i32, kind: QueueKind, shared: Arc<Shared>, files: FileSet) -> Self {
         let serial = AtomicU64::new(shared.new_serial());
-        let start = files.first / UNIT;
-        let mut tail = Tail::default();
-        tail.reset(start);
+        let start = files.first / shared.layout(kind).unit;
+        let next_offset = match kind {
+            QueueKind::Simple => start,
+            QueueKind::Batch => 0,
+        };
         ConsumeQueue {
             topic,
             queue_id,
+            kind,
             shared,
             serial,
-            next_offset: AtomicI64::new(start),
-            min_offset: AtomicI64::new(start),
-            max_offset: AtomicI64::new(start),
+            next_offset: AtomicI64::new(next_offset),
+            first: AtomicI64::new(start),
+            end: AtomicI64::new(start),
+            covered: Default::default(),
             max_physical: AtomicI64::new(-1),
             files: Mutex::new(files),
-            tail: Mutex::new(tail),
+            tail: Mutex::new(Tail::new(kind, start)),
         }
+    }
+
+    /// Kind of the queue.
+    pub fn kind(&self) -> QueueKind {
+        self.kind
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        self.shared.layout(self.kind)
     }
 
     /// Topic of the queue.
@@ -155,14 +211,27 @@ impl ConsumeQueue {
         self.queue_id
     }
 
-    /// First offset that still points into the commit log; equal to [`Self::max_offset`] when none does.
+    /// First offset that still points into the commit log; equal to [`Self::max_offset`] when none does. -1 for a batch
+    /// queue that holds no unit, as in Java.
     pub fn min_offset(&self) -> i64 {
-        self.min_offset.load(Ordering::Acquire)
+        match self.kind {
+            QueueKind::Simple => self.first.load(Ordering::Acquire),
+            QueueKind::Batch => self.covered.min(),
+        }
     }
 
-    /// Offset behind the last entry.
+    /// Offset behind the last message.
     pub fn max_offset(&self) -> i64 {
-        self.max_offset.load(Ordering::Acquire)
+        match self.kind {
+            QueueKind::Simple => self.end.load(Ordering::Acquire),
+            QueueKind::Batch => self.covered.max(),
+        }
+    }
+
+    /// Indexes of the units that point into the commit log.
+    pub(super) fn live(&self) -> (i64, i64) {
+        let first = self.first.load(Ordering::Acquire);
+        (first, self.end.load(Ordering::Acquire))
     }
 
     /// Commit-log offset behind the last record this queue points to; -1 when it points to none.
@@ -184,7 +253,7 @@ impl ConsumeQueue {
 
     /// Folder of the queue's files.
     pub fn dir(&self) -> PathBuf {
-        self.shared.root.join(&*self.topic).join(self.queue_id.to_string())
+        self.layout().root.join(&*self.topic).join(self.queue_id.to_string())
     }
 
     /// Appends entries in commit-log order. An entry whose record the queue already covers is skipped, so a log may be
@@ -203,8 +272,8 @@ impl ConsumeQueue {
     }
 
     fn append(self: &Arc<Self>, placed: &PlacedEntry) -> Result<(), StoreError> {
-        let PlacedEntry { queue_offset, entry } = placed;
-        if !unit::is_valid(entry) || *queue_offset < 0 || *queue_offset > i64::MAX / UNIT - self.shared.units_per_file {
+        let PlacedEntry { queue_offset, entry, .. } = placed;
+        if !placed.is_valid() {
             return Err(StoreError::Corrupt {
                 path: self.dir(),
                 reason: format!("an entry cannot be stored at queue offset {queue_offset}: {entry:?}"),
@@ -221,7 +290,15 @@ impl ConsumeQueue {
                 debug!(topic = %self.topic, queue = self.queue_id, queue_offset, "entry is already in the queue");
                 return Ok(());
             }
-            let end = tail.end();
+            if self.kind == QueueKind::Simple && placed.messages != 1 {
+                // Only a topic that was deleted and made again with another kind of queue leaves such records.
+                warn!(
+                    topic = %self.topic, queue = self.queue_id, queue_offset,
+                    "inner batch for a queue that takes none; left out of the queue"
+                );
+                return Ok(());
+            }
+            let end = self.max_offset();
             if *queue_offset == 0 && end > 0 {
                 // Only a topic that was deleted and made again counts from 0 once more. Its old records are still in
                 // the log, and recovery has just dispatched them.
@@ -240,17 +317,17 @@ impl ConsumeQueue {
                 );
                 return Ok(());
             }
-            if *queue_offset > end {
+            if *queue_offset > end && self.kind == QueueKind::Simple {
                 drop(tail);
                 self.advance_to(*queue_offset)?;
                 continue;
             }
-            if tail.end() - tail.written >= WRITE_THROUGH_UNITS {
+            if tail.must_write() {
                 drop(tail);
                 self.write_pending()?;
                 continue;
             }
-            self.push(&mut tail, entry);
+            self.push(&mut tail, placed);
             self.max_physical.store(unit::end_of(entry), Ordering::Release);
             self.list(&mut tail);
             return Ok(());
@@ -258,14 +335,17 @@ impl ConsumeQueue {
         Err(StoreError::Corrupt { path: self.dir(), reason: "queue is appended to by several threads".into() })
     }
 
-    /// Adds a unit at the end. There is room: fewer than [`WRITE_THROUGH_UNITS`] wait to be written.
-    fn push(&self, tail: &mut Tail, entry: &QueueEntry) {
-        if tail.bytes.len() >= TAIL_UNITS_MAX * UNIT_SIZE {
-            tail.keep_newest(TAIL_UNITS_MAX / 2);
+    /// Adds a unit at the end. There is room: the tail need not be written first.
+    fn push(&self, tail: &mut Tail, placed: &PlacedEntry) {
+        if tail.units() >= tail.units_max() {
+            tail.keep_newest(tail.waiting_max());
         }
-        unit::encode(entry, &mut tail.bytes);
+        unit::encode(self.kind, placed, &mut tail.bytes);
         tail.appended += 1;
-        self.max_offset.store(tail.end(), Ordering::Release);
+        self.end.store(tail.end(), Ordering::Release);
+        if self.kind == QueueKind::Batch {
+            self.covered.append(placed);
+        }
     }
 
     /// Puts the queue on the lists of the table that its state calls for.
@@ -274,17 +354,17 @@ impl ConsumeQueue {
             tail.listed_dirty = true;
             self.shared.dirty.lock().push(self.clone());
         }
-        if !tail.listed_due && (tail.end() - tail.synced) * UNIT >= self.shared.least_bytes() {
+        if !tail.listed_due && (tail.end() - tail.synced) * self.layout().unit >= self.shared.least_bytes() {
             tail.listed_due = true;
             self.shared.due.lock().push(self.clone());
         }
     }
 
-    /// Makes `offset`, which is beyond the end, the end of the queue.
+    /// Makes `offset`, which is beyond the end, the end of a simple queue.
     fn advance_to(&self, offset: i64) -> Result<(), StoreError> {
         let (min, max) = (self.min_offset(), self.max_offset());
         let never_used = max == 0 && self.files.lock().is_empty();
-        if min >= max || offset - max > self.shared.units_per_file {
+        if min >= max || offset - max > self.layout().units_per_file {
             if !never_used {
                 error!(
                     topic = %self.topic, queue = self.queue_id, min, max, offset,
@@ -300,8 +380,9 @@ impl ConsumeQueue {
         loop {
             {
                 let mut tail = self.tail.lock();
-                while tail.end() < offset && tail.end() - tail.written < WRITE_THROUGH_UNITS {
-                    self.push(&mut tail, &FILLER);
+                while tail.end() < offset && !tail.must_write() {
+                    let filler = PlacedEntry::simple(tail.end(), FILLER);
+                    self.push(&mut tail, &filler);
                 }
                 if tail.end() >= offset {
                     return Ok(());
@@ -311,22 +392,23 @@ impl ConsumeQueue {
         }
     }
 
-    /// Deletes all files and lets the queue begin, empty, at `offset`.
-    pub(super) fn start_anew_at(&self, offset: i64) -> Result<(), StoreError> {
+    /// Deletes all files and lets the queue begin, empty, at unit `index`; 0 for a batch queue.
+    pub(super) fn start_anew_at(&self, index: i64) -> Result<(), StoreError> {
         let mut files = self.files.lock();
         self.delete_files(&mut files, 0)?;
         let mut tail = self.tail.lock();
-        tail.reset(offset);
-        self.min_offset.store(offset, Ordering::Release);
-        self.max_offset.store(offset, Ordering::Release);
+        tail.reset(index);
+        self.first.store(index, Ordering::Release);
+        self.end.store(index, Ordering::Release);
+        self.covered.set_empty();
         Ok(())
     }
 
     /// Deletes the files that start at byte `from` or later.
     pub(super) fn delete_files(&self, files: &mut FileSet, from: i64) -> Result<(), StoreError> {
         let dir = self.dir();
-        while !files.is_empty() && files.end - self.shared.file_size > from - 1 {
-            let start = files.end - self.shared.file_size;
+        while !files.is_empty() && files.end - self.layout().file_size > from - 1 {
+            let start = files.end - self.layout().file_size;
             remove_if_exists(&files::path_of(&dir, start))?;
             self.shared.cache.forget(self.key(start));
             files.end = start;
@@ -346,7 +428,7 @@ impl ConsumeQueue {
 
     /// Start of the file that holds byte `position`.
     pub(super) fn file_of(&self, position: i64) -> i64 {
-        position - position % self.shared.file_size
+        position - position % self.layout().file_size
     }
 
     /// The existing file that starts at `start`.
@@ -354,7 +436,7 @@ impl ConsumeQueue {
         self.shared.cache.get(self.key(start), || files::open(&self.dir(), start))
     }
 
-    /// Hands the waiting units to the operating system. Returns the offset below which all are written.
+    /// Hands the waiting units to the operating system. Returns the index below which all are written.
     pub(super) fn write_pending(&self) -> Result<i64, StoreError> {
         let mut files = self.files.lock();
         let (from, bytes) = {
@@ -364,11 +446,11 @@ impl ConsumeQueue {
             }
             (tail.written, tail.bytes[tail.position(tail.written)..].to_vec())
         };
-        let mut position = from * UNIT;
+        let mut position = from * self.layout().unit;
         let mut rest = &bytes[..];
         while !rest.is_empty() {
             let start = self.file_of(position);
-            let room = usize::try_from(start + self.shared.file_size - position).unwrap_or(usize::MAX);
+            let room = usize::try_from(start + self.layout().file_size - position).unwrap_or(usize::MAX);
             let (now, later) = rest.split_at(rest.len().min(room));
             self.file_to_write(&mut files, start, position)
                 .and_then(|file| file.write_all_at(now, (position - start) as u64))
@@ -377,7 +459,7 @@ impl ConsumeQueue {
             rest = later;
         }
         let mut tail = self.tail.lock();
-        tail.written = position / UNIT;
+        tail.written = position / self.layout().unit;
         Ok(tail.written)
     }
 
@@ -392,7 +474,7 @@ impl ConsumeQueue {
         if self.tail.lock().dropped {
             return Err(io::Error::new(io::ErrorKind::NotFound, "queue was deleted"));
         }
-        let size = self.shared.file_size;
+        let size = self.layout().file_size;
         let file = self.shared.cache.get(self.key(start), || files::create(&self.dir(), start, size as u64))?;
         if files.is_empty() {
             fill(&file, position - start)?;
@@ -403,7 +485,7 @@ impl ConsumeQueue {
         Ok(file)
     }
 
-    /// Writes what waits and takes the queue off the lists; the counterpart of [`Self::list`]. Returns the offset below
+    /// Writes what waits and takes the queue off the lists; the counterpart of [`Self::list`]. Returns the index below
     /// which all is written.
     pub(super) fn write_for_flush(self: &Arc<Self>, thorough: bool) -> Result<i64, StoreError> {
         {
@@ -441,8 +523,8 @@ impl ConsumeQueue {
             return Ok(());
         }
         let dir = self.dir();
-        let mut start = self.file_of(synced * UNIT);
-        while start < written * UNIT {
+        let mut start = self.file_of(synced * self.layout().unit);
+        while start < written * self.layout().unit {
             let path = || files::path_of(&dir, start);
             match self.open_file(start) {
                 Ok(file) => file.sync_data().map_err(|e| StoreError::io("flush", path(), e))?,
@@ -450,11 +532,12 @@ impl ConsumeQueue {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => return Err(StoreError::io("open", path(), e)),
             }
-            start += self.shared.file_size;
+            start += self.layout().file_size;
         }
         if std::mem::take(&mut self.files.lock().created) {
-            // The folders of queue and topic may be new as well.
-            for folder in [dir.as_path(), dir.parent().unwrap_or(&dir), &self.shared.root] {
+            // The folders above may be new as well.
+            let root = &self.layout().root;
+            for folder in [dir.as_path(), dir.parent().unwrap_or(&dir), root, root.parent().unwrap_or(root)] {
                 match File::open(folder).and_then(|f| f.sync_all()) {
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                     other => other.map_err(|e| StoreError::io("flush", folder, e))?,
@@ -474,17 +557,29 @@ impl ConsumeQueue {
         let mut start = files.first;
         while start < files.end {
             self.shared.cache.forget(self.key(start));
-            start += self.shared.file_size;
+            start += self.layout().file_size;
         }
         self.serial.store(self.shared.new_serial(), Ordering::Release);
     }
 
-    /// The entry at a queue offset; `None` before [`Self::min_offset`], from [`Self::max_offset`] on, and when it cannot
-    /// be read, which is logged.
+    /// The last entry that points into the commit log. During recovery it may still be a torn one.
+    pub(super) fn last_entry(&self) -> Option<QueueEntry> {
+        let (first, end) = self.live();
+        if first >= end {
+            return None;
+        }
+        self.unit_at(end - 1).ok().map(|placed| placed.entry)
+    }
+
+    /// The entry whose record holds the message of a queue offset; `None` before [`Self::min_offset`], from
+    /// [`Self::max_offset`] on, and when it cannot be read, which is logged.
     pub fn entry(&self, offset: i64) -> Option<QueueEntry> {
+        if offset < self.min_offset() || offset >= self.max_offset() {
+            return None;
+        }
         let mut found = Vec::with_capacity(1);
         match self.entries(offset, 1, &mut found) {
-            Ok(_) => found.first().copied(),
+            Ok(_) => found.first().map(|placed| placed.entry),
             Err(error) => {
                 error!(topic = %self.topic, queue = self.queue_id, offset, %error, "cannot read consume queue");
                 None
@@ -492,34 +587,32 @@ impl ConsumeQueue {
         }
     }
 
-    /// Appends up to `max` entries from queue offset `from` on to `out`; returns how many. None when `from` is outside
-    /// the queue. A [`FILLER`] may be among them; it points to no record.
+    /// Appends up to `max` entries to `out`, from the one on that holds the message of queue offset `from`; returns how
+    /// many. None when `from` is outside the queue. A [`FILLER`] may be among them; it points to no record.
     ///
     /// # Errors
     /// [`StoreError::Io`] when a file cannot be read.
-    pub fn entries(&self, from: i64, max: usize, out: &mut Vec<QueueEntry>) -> Result<usize, StoreError> {
+    pub fn entries(&self, from: i64, max: usize, out: &mut Vec<PlacedEntry>) -> Result<usize, StoreError> {
         if from < self.min_offset() {
             return Ok(0);
         }
-        self.entries_unchecked(from, max, out)
+        let index = match self.kind {
+            QueueKind::Simple => from,
+            QueueKind::Batch => self.index_of(from)?,
+        };
+        self.units(index, max, out)
     }
 
-    /// Like [`Self::entries`], below the minimum offset too.
-    pub(super) fn entries_unchecked(
-        &self,
-        from: i64,
-        max: usize,
-        out: &mut Vec<QueueEntry>,
-    ) -> Result<usize, StoreError> {
-        let mut at = from;
+    /// Appends up to `max` units from `index` on to `out`, expired ones too; returns how many.
+    pub(super) fn units(&self, index: i64, max: usize, out: &mut Vec<PlacedEntry>) -> Result<usize, StoreError> {
+        let mut at = index;
         let mut left = max;
         while left > 0 {
             let in_files = {
                 let tail = self.tail.lock();
                 if at >= tail.start {
-                    let bytes = &tail.bytes[tail.position(at)..];
                     let before = out.len();
-                    out.extend(unit::decode_all(bytes).take(left));
+                    out.extend(tail.units_from(at).take(left));
                     at += (out.len() - before) as i64;
                     break;
                 }
@@ -532,16 +625,18 @@ impl ConsumeQueue {
             at += read as i64;
             left -= read;
         }
-        Ok(usize::try_from(at - from).unwrap_or(0))
+        Ok(usize::try_from(at - index).unwrap_or(0))
     }
 
-    /// Reads up to `max` units from the file that holds queue offset `from`; fewer when the file ends. None when there
-    /// is no such file.
-    fn read_from_files(&self, from: i64, max: usize, out: &mut Vec<QueueEntry>) -> Result<usize, StoreError> {
-        let position = from * UNIT;
+    /// Reads up to `max` units from the file that holds unit `from`; fewer when the file ends. None when there is no
+    /// such file.
+    fn read_from_files(&self, from: i64, max: usize, out: &mut Vec<PlacedEntry>) -> Result<usize, StoreError> {
+        let unit_size = self.kind.unit_size();
+        let position = from * self.layout().unit;
         let start = self.file_of(position);
-        let in_file = usize::try_from((start + self.shared.file_size - position) / UNIT).unwrap_or(usize::MAX);
-        let mut bytes = vec![0u8; max.min(in_file).min(READ_UNITS_MAX) * UNIT_SIZE];
+        let in_file = usize::try_from((start + self.layout().file_size - position) / self.layout().unit);
+        let units = max.min(in_file.unwrap_or(usize::MAX)).min(READ_BYTES_MAX / unit_size);
+        let mut bytes = vec![0u8; units * unit_size];
         let file = match self.open_file(start) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -549,14 +644,15 @@ impl ConsumeQueue {
         };
         file.read_exact_at(&mut bytes, (position - start) as u64)
             .map_err(|e| StoreError::io("read", files::path_of(&self.dir(), start), e))?;
-        out.extend(unit::decode_all(&bytes));
-        Ok(bytes.len() / UNIT_SIZE)
+        out.extend(unit::decode_all(self.kind, &bytes, from));
+        Ok(units)
     }
 
     /// Finds the offset of a store time, with the rules of Java's `binarySearchInQueueByTime`: [`Boundary::Lower`] is
     /// the first message not older than `timestamp_ms`, or the end of the queue; [`Boundary::Upper`] the last one not
     /// younger, or the start of the queue. `store_time` answers the store time of an entry's record, `None` when there
-    /// is no record; `min_physical` is the first commit-log offset. The result is within min and max offset.
+    /// is no record; `min_physical` is the first commit-log offset. The result is within min and max offset. A batch
+    /// queue knows the store times itself and has rules of its own, see `batch.rs`.
     pub fn offset_by_time(
         &self,
         timestamp_ms: i64,
@@ -564,13 +660,19 @@ impl ConsumeQueue {
         min_physical: i64,
         mut store_time: impl FnMut(&QueueEntry) -> Option<i64>,
     ) -> i64 {
-        let (min, max) = (self.min_offset(), self.max_offset());
+        if self.kind == QueueKind::Batch {
+            return self.batch_offset_by_time(timestamp_ms, boundary).unwrap_or_else(|error| {
+                error!(topic = %self.topic, queue = self.queue_id, %error, "cannot search the queue by time");
+                self.min_offset()
+            });
+        }
+        let (min, max) = self.live();
         let mut unknown = None;
-        let first = self.first_entry(min, max, |entry| {
+        let first = self.first_unit(min, max, |&PlacedEntry { entry, .. }| {
             if entry.physical_offset < min_physical {
                 return true;
             }
-            match (store_time(entry), boundary) {
+            match (store_time(&entry), boundary) {
                 (Some(time), Boundary::Lower) => time < timestamp_ms,
                 (Some(time), Boundary::Upper) => time <= timestamp_ms,
                 (None, _) => {
@@ -597,18 +699,19 @@ impl ConsumeQueue {
     }
 }
 
-/// Units read by one call at most: 64 KiB of them.
-const READ_UNITS_MAX: usize = 65_536 / UNIT_SIZE;
+/// Bytes of units read by one call at most.
+const READ_BYTES_MAX: usize = 64 << 10;
 
-/// Writes filler over the first `until` bytes, the last block first: should the process die halfway, the file still
-/// begins with zeroes, that is, it is empty.
+/// Writes filler over the first `until` bytes of a simple queue's file, the last block first: should the process die
+/// halfway, the file still begins with zeroes, that is, it is empty.
 fn fill(file: &File, until: i64) -> io::Result<()> {
-    let mut block = Vec::with_capacity(READ_UNITS_MAX * UNIT_SIZE);
+    let block_size = READ_BYTES_MAX / unit::UNIT_SIZE * unit::UNIT_SIZE;
+    let mut block = Vec::with_capacity(block_size);
     let mut end = until;
     while end > 0 {
-        let start = (end - (READ_UNITS_MAX * UNIT_SIZE) as i64).max(0);
+        let start = (end - block_size as i64).max(0);
         while (block.len() as i64) < end - start {
-            unit::encode(&FILLER, &mut block);
+            unit::encode(QueueKind::Simple, &PlacedEntry::simple(0, FILLER), &mut block);
         }
         file.write_all_at(&block[..(end - start) as usize], start as u64)?;
         end = start;

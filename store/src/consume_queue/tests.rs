@@ -5,18 +5,24 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::NoHooks;
 use crate::read::{Boundary, QueueEntry};
+
+/// The simple queues of a folder.
+fn open_in(dir: &Path, config: QueueConfig) -> Result<QueueTable, StoreError> {
+    QueueTable::open(QueueFolders { simple: dir, batch: Path::new("/nonexistent") }, config, Arc::new(NoHooks))
+}
 
 /// A table whose files hold five units.
 fn table(dir: &Path) -> QueueTable {
-    let table = QueueTable::open(dir, QueueConfig { file_size: 95, ..QueueConfig::default() }).unwrap();
+    let table = open_in(dir, QueueConfig { file_size: 95, ..QueueConfig::default() }).unwrap();
     table.recover().unwrap();
     table
 }
 
 /// The entry at queue offset `n` of a log in which every record has 100 bytes.
 fn placed(n: i64) -> PlacedEntry {
-    PlacedEntry { queue_offset: n, entry: QueueEntry { physical_offset: n * 100, size: 100, tags_code: n } }
+    PlacedEntry::simple(n, QueueEntry { physical_offset: n * 100, size: 100, tags_code: n })
 }
 
 fn append(queue: &Arc<ConsumeQueue>, range: std::ops::Range<i64>) {
@@ -27,7 +33,7 @@ fn read(queue: &ConsumeQueue, from: i64, max: usize) -> Vec<i64> {
     let mut entries = Vec::new();
     let count = queue.entries(from, max, &mut entries).unwrap();
     assert_eq!(count, entries.len());
-    entries.iter().map(|entry| entry.tags_code).collect()
+    entries.iter().map(|placed| placed.entry.tags_code).collect()
 }
 
 #[test]
@@ -90,7 +96,7 @@ fn a_log_dispatched_again_changes_nothing() {
     append(&queue, 3..12);
     // A record that claims an offset which is taken.
     let entry = QueueEntry { physical_offset: 5000, size: 100, tags_code: -1 };
-    queue.append_batch(&[PlacedEntry { queue_offset: 4, entry }]).unwrap();
+    queue.append_batch(&[PlacedEntry::simple(4, entry)]).unwrap();
     assert_eq!(read(&queue, 0, 100), (0..12).collect::<Vec<_>>());
     assert_eq!(queue.max_physical(), 1200);
 }
@@ -98,7 +104,7 @@ fn a_log_dispatched_again_changes_nothing() {
 #[test]
 fn a_topic_made_again_counts_from_zero() {
     let dir = tempfile::tempdir().unwrap();
-    let renumbered = |n: i64, physical: i64| PlacedEntry { queue_offset: n, entry: placed(physical).entry };
+    let renumbered = |n: i64, physical: i64| PlacedEntry::simple(n, placed(physical).entry);
     {
         let table = table(dir.path());
         let queue = table.get_or_create("T", 0).unwrap();
@@ -265,14 +271,14 @@ fn names_that_are_no_folder_are_refused() {
     assert!(table.get_or_create("T", -1).is_err());
     let queue = table.get_or_create("%LMQ%T", 0).unwrap();
     let entry = QueueEntry { physical_offset: 0, size: 0, tags_code: 0 };
-    assert!(queue.append_batch(&[PlacedEntry { queue_offset: 0, entry }]).is_err());
+    assert!(queue.append_batch(&[PlacedEntry::simple(0, entry)]).is_err());
     assert!(queue.append_batch(&[PlacedEntry { queue_offset: i64::MAX, ..placed(1) }]).is_err());
 }
 
 #[test]
 fn files_of_another_size_stop_the_start_and_name_the_file() {
     let dir = tempfile::tempdir().unwrap();
-    let open = || QueueTable::open(dir.path(), QueueConfig { file_size: 100, ..QueueConfig::default() });
+    let open = || open_in(dir.path(), QueueConfig { file_size: 100, ..QueueConfig::default() });
     let queue = dir.path().join("T/0");
     fs::create_dir_all(&queue).unwrap();
     fs::create_dir_all(dir.path().join("T/x")).unwrap();
@@ -301,7 +307,7 @@ fn many_queues_need_few_descriptors() {
     };
     let config = QueueConfig { open_files_max: 64, ..QueueConfig::default() };
     {
-        let table = QueueTable::open(dir.path(), config).unwrap();
+        let table = open_in(dir.path(), config).unwrap();
         for n in 0..QUEUES {
             append(&table.get_or_create("T", n).unwrap(), 0..1);
         }
@@ -310,7 +316,7 @@ fn many_queues_need_few_descriptors() {
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
         assert!(!maps.contains(dir.path().to_str().unwrap()), "no queue file is mapped");
     }
-    let table = QueueTable::open(dir.path(), config).unwrap();
+    let table = open_in(dir.path(), config).unwrap();
     table.recover().unwrap();
     for n in 0..QUEUES {
         assert_eq!(read(&table.get("T", n).unwrap(), 0, 9), [0]);
@@ -321,7 +327,7 @@ fn many_queues_need_few_descriptors() {
 #[test]
 fn an_idle_queue_gives_its_memory_back() {
     let dir = tempfile::tempdir().unwrap();
-    let table = QueueTable::open(dir.path(), QueueConfig::default()).unwrap();
+    let table = open_in(dir.path(), QueueConfig::default()).unwrap();
     let queue = table.get_or_create("T", 0).unwrap();
     append(&queue, 0..5_000);
     assert!(queue.tail.lock().bytes.capacity() <= 16 * 1024);
@@ -382,7 +388,7 @@ impl Model {
         for _ in 0..count {
             let size = 91 + (self.end_physical % 37) as i32;
             let entry = QueueEntry { physical_offset: self.end_physical, size, tags_code: self.next * 7 };
-            self.log.push(PlacedEntry { queue_offset: self.next, entry });
+            self.log.push(PlacedEntry::simple(self.next, entry));
             self.end_physical += i64::from(size);
             self.next += 1;
         }
@@ -406,7 +412,8 @@ fn check(queue: &ConsumeQueue, model: &Model) {
     assert_eq!(queue.max_physical(), unit::end_of(newest));
     let mut entries = Vec::new();
     queue.entries(first, usize::MAX, &mut entries).unwrap();
-    let expected: Vec<_> = (first..=last).map(|n| visible.get(&n).copied().unwrap_or(unit::FILLER)).collect();
+    let entry = |n| PlacedEntry::simple(n, visible.get(&n).copied().unwrap_or(unit::FILLER));
+    let expected: Vec<_> = (first..=last).map(entry).collect();
     assert_eq!(entries, expected);
 }
 
@@ -415,9 +422,9 @@ proptest! {
     #[test]
     fn a_queue_follows_its_log(file_units in 3usize..400, steps in prop::collection::vec(step(), 1..25)) {
         let dir = tempfile::tempdir().unwrap();
-        let config = QueueConfig { file_size: file_units * 20, flush_least_pages: 1, open_files_max: 2 };
+        let config = QueueConfig { file_size: file_units * 20, flush_least_pages: 1, open_files_max: 2, ..QueueConfig::default() };
         let units_per_file = file_units as i64;
-        let mut table = QueueTable::open(dir.path(), config).unwrap();
+        let mut table = open_in(dir.path(), config).unwrap();
         let mut queue = table.get_or_create("T", 0).unwrap();
         let mut model = Model::default();
         let mut skipped = 0i64;
@@ -445,7 +452,7 @@ proptest! {
                         table.flush_all(true, model.end_physical);
                     }
                     drop((table, queue));
-                    table = QueueTable::open(dir.path(), config).unwrap();
+                    table = open_in(dir.path(), config).unwrap();
                     table.recover().unwrap();
                     queue = table.get_or_create("T", 0).unwrap();
                     if matches!(step, Step::Kill) {
@@ -490,7 +497,7 @@ proptest! {
             unit[8] &= 0x7f;
         }
         let mut start = Vec::new();
-        (0..filler).for_each(|_| unit::encode(&unit::FILLER, &mut start));
+        (0..filler).for_each(|_| unit::encode(QueueKind::Simple, &PlacedEntry::simple(0, unit::FILLER), &mut start));
         bytes[..start.len()].copy_from_slice(&start);
         for (i, part) in bytes.chunks(100).enumerate() {
             fs::write(path.join(format!("{:020}", i * 100)), part).unwrap();

@@ -135,7 +135,10 @@ pub(super) fn refuse(config: &BrokerSettings, code: ResponseCode, remark: impl I
 pub(super) fn put_refused(broker: &Broker, config: &BrokerSettings, error: &PutError) -> Refused {
     warn!(%error, "message not stored");
     match error {
-        PutError::TopicTooLong(_) | PutError::PropertiesTooLong(_) | PutError::BodyTooLarge { .. } => {
+        PutError::TopicTooLong(_)
+        | PutError::PropertiesTooLong(_)
+        | PutError::BodyTooLarge { .. }
+        | PutError::NotBatchQueue(_) => {
             refuse(config, ResponseCode::MessageIllegal, illegal_message(config))
         }
         PutError::EmptyBatch => refuse(config, ResponseCode::SystemError, error.to_string()),
