@@ -153,6 +153,7 @@ impl BrokerSettings {
             store_path_commit_log: keys.store_path_commit_log.clone(),
             mapped_file_size_commit_log: bytes(keys.mapped_file_size_commit_log),
             mapped_file_size_consume_queue: bytes(keys.mapped_file_size_consume_queue),
+            mapper_file_size_batch_consume_queue: bytes(keys.mapper_file_size_batch_consume_queue),
             max_message_size: bytes(keys.max_message_size),
             flush_disk_type: match keys.flush_disk_type {
                 FlushDiskType::Async => hypergol_store::FlushDiskType::AsyncFlush,

@@ -8,7 +8,7 @@ use hypergol_config::Live;
 use hypergol_remoting::client::NoRequests;
 use hypergol_remoting::protocol::body::offset::DelayOffsetSerializeWrapper;
 use hypergol_remoting::{Client, Limits};
-use hypergol_store::{Arrival, MessageStore, StoreHooks};
+use hypergol_store::{Arrival, MessageStore, QueueKind, StoreHooks};
 
 use crate::admin_state::AdminState;
 use crate::config::{self, BrokerSettings};
@@ -26,7 +26,7 @@ use crate::schedule::progress::Progress;
 use crate::schedule::service::Schedule;
 use crate::stats::BrokerStats;
 use crate::topic_routes::TopicRoutes;
-use crate::topics::Topics;
+use crate::topics::{self, Topics};
 use crate::unique_key::UniqueKeys;
 
 /// A broker. Handlers get it as `&Arc<Broker>`; all of it may be used from any thread.
@@ -40,7 +40,7 @@ pub struct Broker {
     /// Delivers delayed messages.
     pub schedule: Arc<Schedule>,
     /// Topics.
-    pub topics: Topics,
+    pub topics: Arc<Topics>,
     /// Consumer groups' settings.
     pub groups: Groups,
     /// Consumer groups' positions.
@@ -92,19 +92,21 @@ impl Broker {
         let progress = persist::load::<DelayOffsetSerializeWrapper>(&folder, DELAY_OFFSET_FILE)?;
         let progress = progress.map(Progress::from).unwrap_or_default();
         let schedule = Arc::new(Schedule::new(current.delay_levels()?, progress));
-        let hooks = Arc::new(Hooks { held_pulls: held_pulls.clone(), schedule: schedule.clone() });
-        // The store's lock on its folder also guards the files of `config/`.
-        let store = MessageStore::open(current.store_config(), hooks)?;
         let config_writer = ConfigWriter::start(folder.clone());
+        // The store asks for the kinds of queues while it recovers.
+        let topics = Arc::new(Topics::load(&current, &folder, &config_writer)?);
+        let hooks =
+            Arc::new(Hooks { held_pulls: held_pulls.clone(), schedule: schedule.clone(), topics: topics.clone() });
+        // The store's lock on its folder also guards the files of `config/`: nothing is written there before.
+        let store = MessageStore::open(current.store_config(), hooks)?;
         let load = || -> Result<_, BrokerError> {
             Ok((
-                Topics::load(&current, &folder, &config_writer)?,
                 Groups::load(&folder, &config_writer)?,
                 Offsets::load(&folder, &config_writer)?,
                 RequestModes::load(&folder, &config_writer)?,
             ))
         };
-        let (topics, groups, offsets, request_modes) = load().inspect_err(|_| store.shutdown())?;
+        let (groups, offsets, request_modes) = load().inspect_err(|_| store.shutdown())?;
         let ip = current.broker.broker_ip1.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let broker = Arc::new(Self {
             store_host: SocketAddr::new(ip, current.port()),
@@ -145,6 +147,7 @@ impl Broker {
 struct Hooks {
     held_pulls: Arc<HeldPulls>,
     schedule: Arc<Schedule>,
+    topics: Arc<Topics>,
 }
 
 impl StoreHooks for Hooks {
@@ -157,6 +160,10 @@ impl StoreHooks for Hooks {
 
     fn deliver_time(&self, delay_level: i32, store_timestamp_ms: i64) -> i64 {
         self.schedule.levels().deliver_time(delay_level, store_timestamp_ms)
+    }
+
+    fn queue_kind(&self, topic: &str) -> Option<QueueKind> {
+        self.topics.get(topic).map(|topic| topics::queue_kind(&topic))
     }
 }
 

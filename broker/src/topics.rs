@@ -7,6 +7,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use hypergol_remoting::protocol::body::topic::{DataVersion, TopicConfig, TopicConfigSerializeWrapper};
 use hypergol_remoting::protocol::fastjson::Body;
+use hypergol_store::QueueKind;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::{info, warn};
@@ -31,6 +32,14 @@ const SCHEDULE_QUEUES: i32 = 18;
 const BENCHMARK_QUEUES: i32 = 1024;
 /// Changed topics that may wait to be registered; beyond it a full registration is made instead.
 const CHANGED_MAX: usize = 4096;
+
+/// The kind of queues a topic has, by its attribute `queue.type`.
+pub fn queue_kind(topic: &TopicConfig) -> QueueKind {
+    match topic.attributes.get("queue.type").map(String::as_str) {
+        Some("BatchCQ") => QueueKind::Batch,
+        _ => QueueKind::Simple,
+    }
+}
 
 /// All topics of this broker.
 pub struct Topics {

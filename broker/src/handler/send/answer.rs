@@ -26,6 +26,8 @@ pub(super) struct Answer {
     pub queue_offset: i64,
     /// Unique key.
     pub transaction_id: Option<String>,
+    /// Whether this is an inner batch, whose unique key stands for all its messages.
+    pub is_inner_batch: bool,
     /// Whether the client wants to wait until the message is safe.
     pub waits: bool,
 }
@@ -78,6 +80,9 @@ impl Answer {
         fields.push_int("queueOffset", self.queue_offset);
         if let Some(transaction_id) = &self.transaction_id {
             fields.push_str("transactionId", transaction_id);
+            if self.is_inner_batch {
+                fields.push_str("batchUniqId", transaction_id);
+            }
         }
     }
 }
@@ -138,9 +143,7 @@ pub(super) fn put_refused(broker: &Broker, config: &BrokerSettings, error: &PutE
         PutError::TopicTooLong(_)
         | PutError::PropertiesTooLong(_)
         | PutError::BodyTooLarge { .. }
-        | PutError::NotBatchQueue(_) => {
-            refuse(config, ResponseCode::MessageIllegal, illegal_message(config))
-        }
+        | PutError::NotBatchQueue(_) => refuse(config, ResponseCode::MessageIllegal, illegal_message(config)),
         PutError::EmptyBatch => refuse(config, ResponseCode::SystemError, error.to_string()),
         PutError::NotWritable(_) | PutError::DiskFull(_) => {
             let usage = broker.store.disk_usage();

@@ -1,18 +1,26 @@
 //! Sends of several messages at once: code 320, or 310 with the batch flag.
+//!
+//! Their messages are stored one by one, except in a topic with batch queues: there the batch becomes one record, an
+//! inner batch, which consumers take apart.
 
 use std::time::Instant;
 
 use hypergol_remoting::message::{find_property, property, split_batch, sys_flag};
 use hypergol_remoting::{Responder, ResponseCode};
-use hypergol_store::{BatchChild, NewMessage};
+use hypergol_store::{AppendedBatch, BatchChild, NewMessage, PutError, QueueKind};
 
 use super::answer::{self, Answer, refuse};
 use super::check::illegal_message;
 use super::{Refused, Send};
+use crate::config::BrokerSettings;
+use crate::properties::Properties;
 use crate::retry::RETRY_PREFIX;
+use crate::topics;
 
 /// Messages of one batch. The smallest takes 22 bytes, so a body of 4 MiB has fewer.
 const MESSAGES_MAX: usize = 200_000;
+/// Properties that ask for a later delivery.
+const TIMER_PROPERTIES: [&str; 3] = ["TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS"];
 /// Longest topic that a batch may have.
 const TOPIC_MAX: usize = 127;
 
@@ -29,9 +37,6 @@ pub(super) fn store(send: &Send<'_>, responder: &Responder) -> Result<Answer, Re
     if topic.starts_with(RETRY_PREFIX) {
         return Err(illegal(format!("batch request does not support retry group {topic}")));
     }
-    if send.topic.attributes.get("queue.type").is_some_and(|kind| kind == "BatchCQ") {
-        return Err(illegal("topics with queue.type=BatchCQ are not supported yet".to_owned()));
-    }
     let properties = header.properties.unwrap_or_default();
     let delay = find_property(properties, property::DELAY_TIME_LEVEL).and_then(|level| level.parse::<i32>().ok());
     if header.sys_flag & sys_flag::TRANSACTION_MASK != 0 || delay.is_some_and(|level| level > 0) {
@@ -42,6 +47,17 @@ pub(super) fn store(send: &Send<'_>, responder: &Responder) -> Result<Answer, Re
     }
     let parts = split_batch(body, MESSAGES_MAX)
         .map_err(|error| refuse(config, ResponseCode::SystemError, error.to_string()))?;
+    let uniq_key = find_property(properties, property::UNIQ_KEY);
+    let waits = find_property(properties, property::WAIT_STORE_MSG_OK);
+    let waits = !waits.is_some_and(|waits| waits.eq_ignore_ascii_case("false"));
+    let as_inner = uniq_key.filter(|_| topics::queue_kind(send.topic) == QueueKind::Batch);
+    if as_inner.is_some() {
+        // One offset each, counted in 16 bits; and whatever is delayed leaves its topic, for one without batch queues.
+        let timed = TIMER_PROPERTIES.iter().any(|name| find_property(properties, name).is_some());
+        if timed || i16::try_from(parts.len()).is_err() {
+            return Err(illegal(illegal_message(config)));
+        }
+    }
     let children: Vec<_> =
         parts.iter().map(|part| BatchChild { flag: part.flag, body: part.body, properties: part.properties }).collect();
     let template = NewMessage {
@@ -57,18 +73,44 @@ pub(super) fn store(send: &Send<'_>, responder: &Responder) -> Result<Answer, Re
         body: &[],
         properties: &[],
     };
-    let appended =
-        broker.store.put_batch(&template, &children).map_err(|error| answer::put_refused(broker, config, &error))?;
+    let put_refused = |error: PutError| answer::put_refused(broker, config, &error);
+    let appended = match as_inner {
+        Some(_) => {
+            let properties = inner_properties(properties, children.len(), config);
+            let sys_flag = template.sys_flag | sys_flag::INNER_BATCH | sys_flag::NEED_UNWRAP;
+            let record = NewMessage { sys_flag, body, properties: &properties, ..template };
+            let appended = broker.store.put(&record).map_err(put_refused)?;
+            AppendedBatch {
+                physical_offsets: vec![appended.physical_offset],
+                size: appended.size,
+                queue_offset: appended.queue_offset,
+                store_timestamp: appended.store_timestamp,
+                end_offset: appended.end(),
+            }
+        }
+        None => broker.store.put_batch(&template, &children).map_err(put_refused)?,
+    };
     let latency_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
     let system = broker.topics.is_system(topic);
     broker.stats.put(topic, queue_id, children.len() as i64, appended.size.into(), latency_ms, system);
-    let waits = find_property(properties, property::WAIT_STORE_MSG_OK);
     Ok(Answer {
         end: appended.end(),
         physical_offsets: appended.physical_offsets.into(),
         queue_id,
         queue_offset: appended.queue_offset,
-        transaction_id: find_property(properties, property::UNIQ_KEY).map(str::to_owned),
-        waits: !waits.is_some_and(|waits| waits.eq_ignore_ascii_case("false")),
+        transaction_id: uniq_key.map(str::to_owned),
+        is_inner_batch: as_inner.is_some(),
+        waits,
     })
+}
+
+/// The properties of an inner batch: the client's, those that brokers add, and how many messages it holds.
+fn inner_properties(given: &str, messages: usize, config: &BrokerSettings) -> Vec<u8> {
+    let mut properties = Properties::decode(given.as_bytes());
+    properties.remove(property::INNER_BASE);
+    properties.set(property::MSG_REGION, config.broker.region_id.as_str());
+    properties.set(property::TRACE_SWITCH, if config.broker.trace_on { "true" } else { "false" });
+    properties.set(property::CLUSTER, config.broker.broker_cluster_name.as_str());
+    properties.set(property::INNER_NUM, messages.to_string());
+    properties.encode()
 }

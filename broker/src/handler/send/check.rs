@@ -142,9 +142,6 @@ pub(super) fn message(
     if topic.attributes.get("cleanup.policy").is_some_and(|policy| policy == "COMPACTION") && !properties.has_keys {
         return illegal("Required message key is missing");
     }
-    if topic.attributes.get("queue.type").is_some_and(|kind| kind == "BatchCQ") {
-        return illegal("topics with queue.type=BatchCQ are not supported yet");
-    }
     let retried = header.reconsume_times.unwrap_or_default() > 0;
     let is_delayed = properties.delay.is_some_and(|level| level.parse::<i32>().is_ok_and(|level| level > 0));
     // Clients before 4.6.1 leave the mark on messages that they send back.

@@ -129,6 +129,7 @@ impl Send<'_> {
             queue_id: asked_queue,
             queue_offset: appended.queue_offset,
             transaction_id: Some(uniq_key),
+            is_inner_batch: false,
             waits: properties.waits,
         })
     }
