@@ -203,7 +203,15 @@ impl Dispatcher {
 
     fn apply(&self, batch: &Batch<'_>, notify: bool) -> Result<(), StoreError> {
         for group in &batch.groups {
-            self.queues.get_or_create(group.topic, group.queue_id)?.append_batch(&group.entries)?;
+            match self.queues.get_or_create(group.topic, group.queue_id) {
+                Ok(queue) => queue.append_batch(&group.entries)?,
+                // Only the body of a record is under a checksum. One whose head is damaged must not hold up the others.
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    let records = group.entries.len();
+                    tracing::error!(%error, records, "records of the commit log belong to no possible queue, left out");
+                }
+                Err(error) => return Err(error),
+            }
         }
         if let Some(index) = &self.index {
             for &(physical_offset, store_timestamp, keys) in &batch.indexed {

@@ -263,7 +263,7 @@ impl ConsumeQueue {
     ///
     /// # Errors
     /// [`StoreError::Io`] when the file could not be written; entries may be missing, and the call may be repeated with
-    /// the same entries. [`StoreError::Corrupt`] for an entry that cannot be stored.
+    /// the same entries. An entry that cannot be stored is reported and left out.
     pub fn append_batch(self: &Arc<Self>, entries: &[PlacedEntry]) -> Result<(), StoreError> {
         for placed in entries {
             self.append(placed)?;
@@ -274,10 +274,11 @@ impl ConsumeQueue {
     fn append(self: &Arc<Self>, placed: &PlacedEntry) -> Result<(), StoreError> {
         let PlacedEntry { queue_offset, entry, .. } = placed;
         if !placed.is_valid() {
-            return Err(StoreError::Corrupt {
-                path: self.dir(),
-                reason: format!("an entry cannot be stored at queue offset {queue_offset}: {entry:?}"),
-            });
+            error!(
+                topic = %self.topic, queue = self.queue_id, queue_offset, ?entry,
+                "record of the commit log carries an impossible queue offset; left out of the queue"
+            );
+            return Ok(());
         }
         // Each round but the last makes room or closes a hole; the second condition bounds it should another thread
         // append at the same time, which the store does not do.

@@ -308,3 +308,22 @@ fn a_torn_unit_of_a_queue_is_written_again() {
         assert_eq!(store.queue_entry("T0", 0, 6), Some(entry), "bytes {start}..{end} lost");
     }
 }
+
+#[test]
+fn a_record_with_a_damaged_head_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let store = open(&config);
+    let at: Vec<_> =
+        (0..4u8).map(|n| store.put(&message("T0", 0, &[n; 100], b"")).unwrap().physical_offset as u64).collect();
+    drop(store);
+    let log = folder.path().join("commitlog").join(format!("{:020}", 0));
+    let file = OpenOptions::new().write(true).open(log).unwrap();
+    // The sign of a queue id, and the sign of a queue offset.
+    file.write_all_at(&[0x80], at[1] + 12).unwrap();
+    file.write_all_at(&[0x80], at[2] + 20).unwrap();
+    std::fs::remove_dir_all(folder.path().join("consumequeue")).unwrap();
+    let store = open(&config);
+    assert_eq!(bodies(&store, "T0", 0), [[0; 100], [3; 100]]);
+    assert_eq!(store.next_offset("T0", 0), 4);
+}

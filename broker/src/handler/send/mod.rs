@@ -67,8 +67,10 @@ impl Send<'_> {
             static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
         let mut buffer = BUFFER.take();
-        buffer.clear();
         let result = self.store_with(&mut buffer, responder);
+        buffer.clear();
+        // A header may have any length; properties that are stored have at most 32,767 bytes.
+        buffer.shrink_to(64 << 10);
         BUFFER.set(buffer);
         result
     }
