@@ -3,7 +3,14 @@
 
 mod support;
 
-use hypergol_remoting::{RemotingCommand, RequestCode as R};
+use std::sync::Arc;
+
+use hypergol_remoting::protocol::body::assignment::{
+    MessageQueueAssignment, MessageRequestMode, QueryAssignmentResponseBody,
+};
+use hypergol_remoting::protocol::body::route::{QueueData, TopicRouteData};
+use hypergol_remoting::protocol::fastjson::Body;
+use hypergol_remoting::{Handler, Limits, RemotingCommand, RequestCode as R, Responder, ResponseCode, Server};
 use support::{Client, Node, seen, wait_until};
 
 fn heartbeat(client_id: &str, groups: &[&str]) -> String {
@@ -286,4 +293,59 @@ fn without_a_route_there_is_no_assignment() {
     assert_eq!(seen(&a.call(R::QueryAssignment, &[], body("LITE_SELECTIVE"))), (0, None, "{}".to_owned()));
     assert_eq!(a.call(R::QueryAssignment, &[], body("?")).code, 1);
     assert_eq!(a.call(R::QueryAssignment, &[], "").code, 1);
+}
+
+/// A name server that knows the topic `T` with four queues on `broker-a`.
+struct OneTopic;
+
+impl Handler for OneTopic {
+    fn request(&self, request: RemotingCommand, responder: Responder) {
+        if request.fields.get("topic") == Some("T") {
+            let queues =
+                QueueData { broker_name: "broker-a".into(), read_queue_nums: 4, perm: 6, ..QueueData::default() };
+            let route = TopicRouteData { queue_datas: vec![queues], ..TopicRouteData::default() };
+            responder.send(RemotingCommand::success().with_body(route.encode()));
+        } else {
+            responder.error(ResponseCode::TopicNotExist, "no such topic");
+        }
+    }
+}
+
+#[test]
+fn queues_are_assigned_as_java_assigns_them() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let entered = runtime.enter();
+    let name_server = Server::bind("127.0.0.1:0".parse().unwrap(), Arc::new(OneTopic), Limits::default()).unwrap();
+    drop(entered);
+    let address = name_server.local_addr().to_string();
+    let node = Node::start_with(|settings| settings.broker.namesrv_addr = Some(address));
+    node.broker.topics.create_for_group("T", 4, 6, 0);
+    let (mut a, mut b) = (node.connect(), node.connect());
+    beat(&mut a, heartbeat("c1", &["G"]));
+    beat(&mut b, heartbeat("c2", &["G"]));
+
+    let mut ask = |client_id: &str, topic: &str, strategy: &str, model: &str| -> Option<Vec<(i32, bool)>> {
+        let body = format!(
+            r#"{{"clientId":"{client_id}","consumerGroup":"G","messageModel":"{model}","strategyName":"{strategy}",
+            "topic":"{topic}"}}"#
+        );
+        let answer = a.call(R::QueryAssignment, &[], body);
+        assert_eq!(answer.code, 0);
+        let assigned = QueryAssignmentResponseBody::decode(&answer.body).unwrap().message_queue_assignments?;
+        let queue = |one: &MessageQueueAssignment| {
+            (one.message_queue.as_ref().unwrap().queue_id, one.mode == MessageRequestMode::Pop)
+        };
+        Some(assigned.iter().map(queue).collect())
+    };
+    assert_eq!(ask("c1", "T", "AVG", "CLUSTERING").unwrap(), [(0, false), (1, false)]);
+    assert_eq!(ask("c2", "T", "AVG", "CLUSTERING").unwrap(), [(2, false), (3, false)]);
+    assert_eq!(ask("c2", "T", "AVG_BY_CIRCLE", "CLUSTERING").unwrap(), [(1, false), (3, false)]);
+    assert_eq!(ask("c2", "T", "AVG", "BROADCASTING").unwrap().len(), 4);
+    assert_eq!(ask("stranger", "T", "AVG", "CLUSTERING").unwrap(), []);
+    for (client_id, topic, strategy) in [("c1", "T", "CONSISTENT_HASH"), ("c1", "nope", "AVG"), ("", "T", "AVG")] {
+        assert_eq!(ask(client_id, topic, strategy, "CLUSTERING"), None);
+    }
+    let pop = r#"{"consumerGroup":"G","mode":"POP","popShareQueueNum":0,"topic":"T"}"#;
+    assert_eq!(b.call(R::SetMessageRequestMode, &[], pop).code, 0);
+    assert_eq!(ask("c2", "T", "AVG", "CLUSTERING").unwrap(), [(-1, true)]);
 }
