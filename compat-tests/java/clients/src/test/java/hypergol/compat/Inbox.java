@@ -48,8 +48,12 @@ final class Inbox implements MessageListenerConcurrently {
 
     /** Waits until each of these bodies has come at least once. */
     void awaitAll(Collection<String> wanted) throws Exception {
+        awaitAll(wanted, Cluster.PATIENCE_MS);
+    }
+
+    void awaitAll(Collection<String> wanted, long millis) throws Exception {
         try {
-            Cluster.await("all messages", () -> new HashSet<>(bodies()).containsAll(wanted));
+            Cluster.await("all messages", millis, () -> new HashSet<>(bodies()).containsAll(wanted));
         } catch (AssertionError e) {
             Set<String> missing = new HashSet<>(wanted);
             missing.removeAll(bodies());

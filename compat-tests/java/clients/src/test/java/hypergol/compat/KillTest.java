@@ -23,6 +23,11 @@ class KillTest {
     private static final int SENDERS = 4;
     private static final int BEFORE = 3000;
     private static final int AFTER = 1000;
+    /**
+     * A pull that was under way when its connection broke is given up by client 4.9 only 30 s later
+     * (consumerTimeoutMillisWhenSuspend) and tried again after 3 s more.
+     */
+    private static final long LOST_PULL_MILLIS = 90_000;
 
     @Test
     void killUnderLoadAsyncFlush() throws Exception {
@@ -138,7 +143,7 @@ class KillTest {
             Set<String> lost = new HashSet<>(acknowledged);
             lost.removeAll(stored);
             assertTrue(lost.isEmpty(), () -> lost.size() + " acknowledged messages are gone, such as " + lost.iterator().next());
-            inbox.awaitAll(acknowledged);
+            inbox.awaitAll(acknowledged, LOST_PULL_MILLIS);
             consumer.shutdown();
             producer.shutdown();
         }
