@@ -43,6 +43,10 @@ impl connection::Handler for Dispatcher {
         dispatch(&self.broker, code, request, responder);
     }
 
+    fn turn_ended(&self) {
+        self.broker.store.dispatch();
+    }
+
     fn closed(&self, channel: &Channel) {
         clients::closed(&self.broker, channel);
     }

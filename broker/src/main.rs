@@ -9,6 +9,7 @@ use clap::Parser;
 use hypergol_broker::config::{self, BrokerSettings};
 use hypergol_broker::server::BrokerServer;
 use hypergol_config::{Live, Properties, logging, process, settings};
+use hypergol_remoting::IoThreads;
 use tracing::{info, warn};
 
 #[global_allocator]
@@ -67,17 +68,18 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let update_file =
         arguments.config_file.clone().unwrap_or_else(|| process::home().join("store/config/broker.properties"));
     let live = Arc::new(Live::new(broker, &start_file, update_file));
+    let threads = IoThreads::start().context("cannot start the I/O threads")?;
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(hypergol_broker::server::BLOCKING_THREADS_MAX)
         .build()
         .context("cannot start the runtime")?
-        .block_on(serve(live))
+        .block_on(serve(live, threads))
 }
 
-async fn serve(settings: Arc<Live<BrokerSettings>>) -> anyhow::Result<()> {
+async fn serve(settings: Arc<Live<BrokerSettings>>, threads: IoThreads) -> anyhow::Result<()> {
     let signal = process::shutdown_signal();
-    let server = BrokerServer::start(settings).await?;
+    let server = BrokerServer::start(settings, threads).await?;
     println!("{}", server.boot_line());
     info!("{}", server.boot_line());
     let name = signal.await.context("cannot wait for signals")?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hypergol_config::Live;
-use hypergol_remoting::{Limits, Server};
+use hypergol_remoting::{IoThreads, Limits, Server};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info};
@@ -42,11 +42,12 @@ pub struct BrokerServer {
 }
 
 impl BrokerServer {
-    /// Opens store and ports and registers with the name servers. Must be called within a tokio runtime.
+    /// Opens store and ports and registers with the name servers. Must be called within a tokio runtime; connections
+    /// live on `threads`.
     ///
     /// # Errors
     /// [`BrokerError`]; nothing is left running.
-    pub async fn start(settings: Arc<Live<BrokerSettings>>) -> Result<Self, BrokerError> {
+    pub async fn start(settings: Arc<Live<BrokerSettings>>, threads: IoThreads) -> Result<Self, BrokerError> {
         let opening = settings.clone();
         // Recovery reads files; other work of the process goes on meanwhile.
         let (broker, due) = tokio::task::spawn_blocking(move || Broker::open(opening))
@@ -59,7 +60,7 @@ impl BrokerServer {
             lanes: JoinSet::new(),
             registered: false,
         };
-        if let Err(error) = server.listen() {
+        if let Err(error) = server.listen(&threads) {
             server.shutdown().await;
             return Err(error);
         }
@@ -95,7 +96,7 @@ impl BrokerServer {
         line
     }
 
-    fn listen(&mut self) -> Result<(), BrokerError> {
+    fn listen(&mut self, threads: &IoThreads) -> Result<(), BrokerError> {
         let config = self.broker.config();
         let idle = u64::try_from(config.server.server_channel_max_idle_time_seconds).unwrap_or_default().max(1);
         let limits = Limits { idle_max: Duration::from_secs(idle) };
@@ -104,7 +105,7 @@ impl BrokerServer {
             let Some(port) = port else { continue };
             let handler = Arc::new(Dispatcher::new(self.broker.clone(), kind));
             let bound = bind_address(&config.server.bind_address, port)
-                .and_then(|address| Server::bind(address, handler, limits.clone()));
+                .and_then(|address| Server::bind_on(threads.clone(), address, handler, limits.clone()));
             self.ports.push(bound.map_err(|error| BrokerError::Listen { port, error })?);
         }
         Ok(())

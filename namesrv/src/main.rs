@@ -9,6 +9,7 @@ use clap::Parser;
 use hypergol_config::{Properties, logging, process, settings};
 use hypergol_namesrv::NameServer;
 use hypergol_namesrv::config::NamesrvSettings;
+use hypergol_remoting::IoThreads;
 use tracing::{info, warn};
 
 #[global_allocator]
@@ -72,15 +73,16 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         warn!("{}:{}: {} is not a key of the name server", key.file, key.line, key.name);
     }
     process::raise_open_files();
+    let threads = IoThreads::start().context("I/O threads")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("tokio runtime")?;
-    let served = runtime.block_on(serve(settings, &file));
+    let served = runtime.block_on(serve(settings, &file, threads));
     drop(log);
     served
 }
 
-async fn serve(settings: NamesrvSettings, file: &Properties) -> anyhow::Result<()> {
+async fn serve(settings: NamesrvSettings, file: &Properties, threads: IoThreads) -> anyhow::Result<()> {
     let bind_address = settings.server.bind_address.clone();
-    let server = NameServer::start(settings, file)?;
+    let server = NameServer::start(settings, file, threads)?;
     // Scripts wait for this line.
     say(&format!(
         "The Name Server boot success. serializeType=JSON, address {bind_address}:{}\n",

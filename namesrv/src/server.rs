@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use hypergol_config::{Live, NettyServerConfig, Properties};
-use hypergol_remoting::{Limits, Server};
+use hypergol_remoting::{IoThreads, Limits, Server};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tracing::info;
@@ -34,10 +34,10 @@ pub struct NameServer {
 }
 
 impl NameServer {
-    /// Starts a name server in the current tokio runtime; it listens when this returns.
+    /// Starts a name server in the current tokio runtime; it listens when this returns. Connections live on `threads`.
     ///
     /// `start_file` is what `settings` were read from; its unknown keys are shown with the others.
-    pub fn start(settings: NamesrvSettings, start_file: &Properties) -> Result<Self, NamesrvError> {
+    pub fn start(settings: NamesrvSettings, start_file: &Properties, threads: IoThreads) -> Result<Self, NamesrvError> {
         let kv = KvConfig::load(PathBuf::from(&settings.namesrv.kv_config_path))?;
         let store_path = PathBuf::from(&settings.namesrv.config_store_path);
         let interval = u64::try_from(settings.namesrv.scan_not_active_broker_interval).unwrap_or(0).max(1);
@@ -51,7 +51,7 @@ impl NameServer {
             started: Instant::now(),
         });
         let dispatcher = Arc::new(Dispatcher::start(context)?);
-        let server = bind(&listen, &dispatcher, Limits { idle_max: Duration::from_secs(idle) })?;
+        let server = bind(&threads, &listen, &dispatcher, Limits { idle_max: Duration::from_secs(idle) })?;
         info!(address = %server.local_addr(), "name server started");
         let scanning = tokio::spawn(scan(dispatcher.clone(), Duration::from_millis(interval)));
         Ok(Self { server, dispatcher, scanning })
@@ -89,7 +89,12 @@ async fn scan(dispatcher: Arc<Dispatcher>, interval: Duration) {
 }
 
 /// Listens on the configured address; on both families where that is the wildcard, as Java does.
-fn bind(config: &NettyServerConfig, dispatcher: &Arc<Dispatcher>, limits: Limits) -> Result<Server, NamesrvError> {
+fn bind(
+    threads: &IoThreads,
+    config: &NettyServerConfig,
+    dispatcher: &Arc<Dispatcher>,
+    limits: Limits,
+) -> Result<Server, NamesrvError> {
     let port = u16::try_from(config.listen_port).unwrap_or(0);
     let failed = |error| NamesrvError::Listen { address: format!("{}:{port}", config.bind_address), error };
     let mut addresses: Vec<SocketAddr> =
@@ -99,7 +104,7 @@ fn bind(config: &NettyServerConfig, dispatcher: &Arc<Dispatcher>, limits: Limits
     }
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses {
-        match Server::bind(address, dispatcher.clone(), limits.clone()) {
+        match Server::bind_on(threads.clone(), address, dispatcher.clone(), limits.clone()) {
             Ok(server) => return Ok(server),
             Err(error) => last = error,
         }

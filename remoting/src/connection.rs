@@ -31,8 +31,10 @@ use crate::protocol::command::RemotingCommand;
 use crate::proxy_protocol::{self, Prefix};
 use crate::responder::Responder;
 
-/// Free room kept in the read buffer; a frame that is longer grows it as its bytes arrive.
-const READ_BYTES: usize = 16 * 1024;
+/// Room asked for before each read: the least, for connections with little to say, and the most, for those that fill
+/// it. A frame that is longer grows the buffer as its bytes arrive.
+const READ_BYTES_MIN: usize = 16 * 1024;
+const READ_BYTES_MAX: usize = 128 * 1024;
 /// Growth of the read buffer while a long frame arrives. Bounds what a sender gets reserved ahead of its bytes.
 const READ_GROWTH_BYTES_MAX: usize = 1024 * 1024;
 /// Capacity above which a buffer is given back once it is empty.
@@ -53,6 +55,10 @@ const INVOCATIONS_MAX: usize = 65_536;
 pub trait Handler: Send + Sync + 'static {
     /// Handles one request. Runs on the connection's task: must not block. The responder may be kept and used later.
     fn request(&self, request: RemotingCommand, responder: Responder);
+
+    /// The connection's task has handled some requests, and their answers were written as far as the socket took them.
+    /// The place for work that several requests can share. Must not block.
+    fn turn_ended(&self) {}
 
     /// A connection was accepted, or made.
     fn connected(&self, _channel: &Channel) {}
@@ -296,6 +302,7 @@ where
     let mut connection = Connection {
         stream,
         input: BytesMut::new(),
+        room: READ_BYTES_MIN,
         writing: Outgoing::default(),
         channel: channel.clone(),
         handler,
@@ -303,6 +310,7 @@ where
         idle: Box::pin(tokio::time::sleep(limits.idle_max)),
         limits,
         prefix_expected: expect_proxy,
+        handled: false,
     };
     let life = async move {
         connection.handler.connected(&connection.channel);
@@ -322,6 +330,8 @@ where
 struct Connection<S> {
     stream: S,
     input: BytesMut,
+    /// Room asked for before the next read.
+    room: usize,
     /// What is being written; the outbox fills another meanwhile.
     writing: Outgoing,
     channel: Channel,
@@ -331,6 +341,19 @@ struct Connection<S> {
     limits: Limits,
     /// Nothing was read yet: a proxy may announce the client.
     prefix_expected: bool,
+    /// Requests were handled in this turn.
+    handled: bool,
+}
+
+/// Twice the room after a read that filled it, half after one that left most of it empty.
+fn next_room(room: usize, length: usize) -> usize {
+    if length >= room {
+        (room * 2).min(READ_BYTES_MAX)
+    } else if length < room / 4 {
+        (room / 2).max(READ_BYTES_MIN)
+    } else {
+        room
+    }
 }
 
 enum End {
@@ -358,7 +381,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let read = self.read(context);
         // From here on a sender wakes the task; what was queued before is written now.
         self.channel.set_attended(false);
-        self.write(context)?;
+        let written = self.write(context);
+        // Also when the connection is at its end: what was handled was handled.
+        self.end_turn();
+        written?;
         let turn = read?;
         if self.channel.is_closed() {
             return Err(End::Closed);
@@ -386,7 +412,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), context, &mut self.input) {
                 Poll::Pending => return Ok(Turn::Waiting),
                 Poll::Ready(Ok(0)) => return Err(End::Closed),
-                Poll::Ready(Ok(_)) => self.active = Instant::now(),
+                Poll::Ready(Ok(length)) => {
+                    self.active = Instant::now();
+                    self.room = next_room(self.room, length);
+                }
                 Poll::Ready(Err(error)) => return Err(End::Failed(error)),
             }
         }
@@ -397,7 +426,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.input = BytesMut::new();
         }
         let missing = codec::missing_bytes(&self.input);
-        self.input.reserve(missing.clamp(READ_BYTES, READ_GROWTH_BYTES_MAX));
+        self.input.reserve(missing.clamp(self.room, READ_GROWTH_BYTES_MAX));
     }
 
     fn next_command(&mut self) -> Result<Option<RemotingCommand>, FrameError> {
@@ -421,11 +450,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    fn handle(&self, command: RemotingCommand) {
+    fn end_turn(&mut self) {
+        if !std::mem::take(&mut self.handled) {
+            return;
+        }
+        let handler = &self.handler;
+        if catch_unwind(AssertUnwindSafe(|| handler.turn_ended())).is_err() {
+            tracing::error!(channel = ?self.channel, "handler panicked at the end of a turn");
+        }
+    }
+
+    fn handle(&mut self, command: RemotingCommand) {
         if command.is_response() {
             self.channel.answered(command);
             return;
         }
+        self.handled = true;
         let Some(responder) = Responder::begin(&self.channel, &command) else { return };
         let code = command.code;
         let handler = &self.handler;

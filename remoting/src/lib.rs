@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod connection;
+pub mod io_threads;
 pub mod message;
 mod outgoing;
 pub mod pop_handle;
@@ -15,6 +16,7 @@ pub mod server;
 
 pub use client::{Client, ClientError};
 pub use connection::{Channel, Handler, InvokeError, Limits};
+pub use io_threads::IoThreads;
 pub use protocol::command::RemotingCommand;
 pub use protocol::request_code::RequestCode;
 pub use protocol::response_code::ResponseCode;

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use crate::connection::{Channel, Handler, Limits, connection};
+use crate::io_threads::{IoThreads, Place};
 
 /// Connections that may wait to be accepted. Java: serverSocketBacklog, 1024.
 const BACKLOG: i32 = 1024;
@@ -34,8 +35,24 @@ struct Channels {
 }
 
 impl Server {
-    /// Binds `address` and starts to accept; must be called within a tokio runtime.
+    /// Binds `address` and starts to accept; connections live on the runtime that this is called in.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
     pub fn bind(address: SocketAddr, handler: Arc<dyn Handler>, limits: Limits) -> io::Result<Self> {
+        Self::bind_on(IoThreads::current(), address, handler, limits)
+    }
+
+    /// The same, with connections that live on `threads`.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub fn bind_on(
+        threads: IoThreads,
+        address: SocketAddr,
+        handler: Arc<dyn Handler>,
+        limits: Limits,
+    ) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         if address.is_ipv6() {
@@ -49,7 +66,7 @@ impl Server {
         let local = listener.local_addr()?;
         let channels = Arc::new(Channels::default());
         let (stop, stopped) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, handler, limits, channels.clone(), stopped));
+        let accepting = tokio::spawn(accept(listener, threads, handler, limits, channels.clone(), stopped));
         Ok(Self { local, channels, stop, accepting })
     }
 
@@ -95,6 +112,7 @@ impl Drop for Server {
 
 async fn accept(
     listener: TcpListener,
+    threads: IoThreads,
     handler: Arc<dyn Handler>,
     limits: Limits,
     channels: Arc<Channels>,
@@ -112,7 +130,7 @@ async fn accept(
         if *stopped.borrow() {
             return;
         }
-        if let Err(error) = serve(stream, peer, &handler, &limits, &channels) {
+        if let Err(error) = serve(stream, peer, threads.place(), &handler, &limits, &channels) {
             info!(%peer, %error, "connection lost while it was accepted");
         }
     }
@@ -121,19 +139,24 @@ async fn accept(
 fn serve(
     stream: TcpStream,
     peer: SocketAddr,
+    place: Place,
     handler: &Arc<dyn Handler>,
     limits: &Limits,
     channels: &Arc<Channels>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let local = stream.local_addr()?;
+    let entered = place.runtime.enter();
+    let stream = TcpStream::from_std(stream.into_std()?)?;
     let (channel, life) = connection(stream, unmapped(local), unmapped(peer), handler.clone(), limits.clone(), true);
     let id = channel.id();
     channels.open.lock().insert(id, channel);
+    drop(entered);
     let channels = channels.clone();
-    tokio::spawn(async move {
+    place.runtime.clone().spawn(async move {
         life.await;
         channels.open.lock().remove(&id);
+        drop(place);
     });
     Ok(())
 }

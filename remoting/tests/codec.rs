@@ -165,3 +165,28 @@ proptest! {
         }
     }
 }
+
+/// A binary header with one field.
+fn binary_frame(key: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut header = vec![0, 34, 0, 2, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    header.extend((6 + key.len() as u32 + value.len() as u32).to_be_bytes());
+    header.extend((key.len() as u16).to_be_bytes());
+    header.extend(key);
+    header.extend((value.len() as u32).to_be_bytes());
+    header.extend(value);
+    let mut frame = (4 + header.len() as u32).to_be_bytes().to_vec();
+    frame.extend((1 << 24 | header.len() as u32).to_be_bytes());
+    frame.extend(header);
+    frame
+}
+
+#[test]
+fn texts_of_a_binary_header_are_utf8_each_for_itself() {
+    let whole = decode(&binary_frame("ключ".as_bytes(), "é".as_bytes())).unwrap().unwrap();
+    assert_eq!(whole.fields.get("ключ"), Some("é"));
+    // Key at byte 23 of the header, value 4 bytes behind its end.
+    assert_eq!(decode(&binary_frame(b"ab\xff", b"v")), Err(FrameError::NotUtf8(25)));
+    assert_eq!(decode(&binary_frame(b"ab", b"v\xff")), Err(FrameError::NotUtf8(30)));
+    // One character, half of it in the key, half in the value.
+    assert_eq!(decode(&binary_frame(b"a\xc3", b"\xa9")), Err(FrameError::NotUtf8(29)));
+}

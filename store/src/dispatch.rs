@@ -1,12 +1,15 @@
-//! From the log to the consume queues and the index: one thread, woken by the *readable* watermark, in batches.
+//! From the log to the consume queues and the index, in batches, by one thread at a time: whoever appended, at the end
+//! of its turn, or the dispatch thread, woken by the *readable* watermark.
 //!
 //! A batch is parsed straight from the mapping, its entries are grouped by queue, each queue gets one append, then the
 //! index, then the owner is told. Queues skip what they already hold, so a batch may be dispatched again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering, fence};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::commitlog::CommitLog;
 use crate::consume_queue::{PlacedEntry, QueueTable};
@@ -25,6 +28,8 @@ const BATCH_RECORDS: usize = 4096;
 const LINEAR_GROUPS: usize = 16;
 /// Pause before an append that failed is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// Batches that somebody who appended dispatches at most before the dispatch thread takes over.
+const ASSIST_STEPS: usize = 2;
 /// Topic of delayed messages; its tags code is the time a message is due.
 pub const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
 
@@ -33,7 +38,9 @@ pub struct Dispatcher {
     queues: Arc<QueueTable>,
     index: Option<Arc<IndexService>>,
     hooks: Arc<dyn StoreHooks>,
-    /// Everything below is in the queues and the index.
+    /// Held by whoever dispatches.
+    turn: Mutex<()>,
+    /// Everything below is in the queues and the index. Raised by the holder of the turn.
     dispatched: Watermark,
     /// Start of the last record dispatched.
     last_physical_offset: AtomicI64,
@@ -103,6 +110,7 @@ impl Dispatcher {
             queues,
             index,
             hooks,
+            turn: Mutex::new(()),
             dispatched: Watermark::new(from),
             last_physical_offset: AtomicI64::new(0),
             last_store_timestamp: AtomicI64::new(0),
@@ -235,57 +243,98 @@ impl Dispatcher {
 
     /// Body of the dispatch thread. Once `stopped` it goes on until nothing readable is left or an append fails.
     pub fn run(&self, log: &CommitLog, stopped: &AtomicBool) {
-        let mut position = self.dispatched.get();
         loop {
-            let limit = log.readable().get();
-            if position >= limit {
-                if stopped.load(Ordering::Acquire) {
-                    return;
-                }
-                log.readable().wait_above(position, Duration::from_secs(1));
-                continue;
-            }
-            let Some(segment) = log.segment_at(position) else {
-                // Only expiry deletes files, and never one this thread is still to read unless the disk is full.
-                let first = log.min_offset();
-                if first > position {
-                    tracing::error!(
-                        from = position,
-                        to = first,
-                        "commit-log files deleted before they were dispatched"
-                    );
-                    position = first;
-                    continue;
-                }
-                tracing::error!(position, limit, "commit log ends before its watermark");
-                std::thread::sleep(RETRY_AFTER);
-                if stopped.load(Ordering::Acquire) {
-                    return;
-                }
-                continue;
+            let step = {
+                let _turn = self.turn.lock();
+                self.step(log)
             };
-            let length = usize::try_from(limit.min(segment.end()) - position).unwrap_or_default();
-            let dispatched = match segment.bytes(position, length) {
-                Some(bytes) => self.dispatch(bytes, true),
-                None => Ok((0, RecordError::Short)),
-            };
-            match dispatched {
-                Ok((0, RecordError::Blank)) => position = segment.end(),
-                Ok((0, reason)) => {
-                    tracing::error!(position, %reason, "commit log holds no record here, going on at the next file");
-                    position = segment.end().min(limit);
+            match step {
+                Step::Done => {}
+                Step::Nothing { position } => {
+                    if stopped.load(Ordering::Acquire) {
+                        return;
+                    }
+                    log.readable().wait_above(position, Duration::from_secs(1));
                 }
-                Ok((consumed, _)) => position += consumed as i64,
-                Err(error) => {
-                    tracing::error!(position, %error, "cannot dispatch, trying again");
+                Step::Failed => {
                     if stopped.load(Ordering::Acquire) {
                         return;
                     }
                     std::thread::sleep(RETRY_AFTER);
-                    continue;
                 }
             }
-            self.dispatched.raise(position);
         }
     }
+
+    /// Dispatches on the thread of somebody who appended, so that no other need be woken. What takes longer, or fails,
+    /// is left to the dispatch thread.
+    pub fn assist(&self, log: &CommitLog) {
+        for _ in 0..ASSIST_STEPS {
+            // Pairs with the fence of whoever holds the turn: either the append is seen there after the turn was
+            // given up, or the turn is free here.
+            fence(Ordering::SeqCst);
+            if self.dispatched.get() >= log.readable().get() {
+                return;
+            }
+            let Some(turn) = self.turn.try_lock() else { return };
+            let step = self.step(log);
+            drop(turn);
+            if !matches!(step, Step::Done) {
+                break;
+            }
+        }
+        fence(Ordering::SeqCst);
+        if self.dispatched.get() < log.readable().get() {
+            log.readable().notify();
+        }
+    }
+
+    /// Dispatches one batch. The caller holds the turn.
+    fn step(&self, log: &CommitLog) -> Step {
+        let position = self.dispatched.get();
+        let limit = log.readable().get();
+        if position >= limit {
+            return Step::Nothing { position };
+        }
+        let Some(segment) = log.segment_at(position) else {
+            // Only expiry deletes files, and never one that is still to be read here unless the disk is full.
+            let first = log.min_offset();
+            if first > position {
+                tracing::error!(from = position, to = first, "commit-log files deleted before they were dispatched");
+                self.dispatched.raise(first);
+                return Step::Done;
+            }
+            tracing::error!(position, limit, "commit log ends before its watermark");
+            return Step::Failed;
+        };
+        let length = usize::try_from(limit.min(segment.end()) - position).unwrap_or_default();
+        let dispatched = match segment.bytes(position, length) {
+            Some(bytes) => self.dispatch(bytes, true),
+            None => Ok((0, RecordError::Short)),
+        };
+        let next = match dispatched {
+            Ok((0, RecordError::Blank)) => segment.end(),
+            Ok((0, reason)) => {
+                tracing::error!(position, %reason, "commit log holds no record here, going on at the next file");
+                segment.end().min(limit)
+            }
+            Ok((consumed, _)) => position + consumed as i64,
+            Err(error) => {
+                tracing::error!(position, %error, "cannot dispatch, trying again");
+                return Step::Failed;
+            }
+        };
+        self.dispatched.raise(next);
+        Step::Done
+    }
+}
+
+/// What came of an attempt to dispatch a batch.
+enum Step {
+    /// A batch was dispatched; there may be more.
+    Done,
+    /// Everything below `position` is dispatched, and nothing beyond is readable.
+    Nothing { position: i64 },
+    /// Reported; to be tried again later.
+    Failed,
 }

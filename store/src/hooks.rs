@@ -21,7 +21,8 @@ pub struct Arrival<'a> {
     pub properties: &'a [u8],
 }
 
-/// Implemented by the store's owner. `messages_arrived` and `deliver_time` run on the dispatch thread and must not block;
+/// Implemented by the store's owner. `messages_arrived` and `deliver_time` run on the dispatch thread, or on one that
+/// calls [`crate::MessageStore::dispatch`], one call at a time, and must not block;
 /// all but `messages_arrived` also run inside [`crate::MessageStore::open`] while the log is recovered.
 pub trait StoreHooks: Send + Sync {
     /// A batch of freshly readable queue positions, in log order.

@@ -34,22 +34,33 @@ fn with_buffer<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
 }
 
 impl MessageStore {
-    /// Appends a message. On return its bytes are in the mapping (they outlive the process), not yet on disk.
+    /// Appends a message and wakes the dispatch thread. Otherwise as [`Self::append`].
+    ///
+    /// # Errors
+    /// [`PutError`]; nothing was written.
+    pub fn put(&self, message: &NewMessage<'_>) -> Result<Appended, PutError> {
+        let result = self.append(message);
+        self.core.log.written().notify();
+        result
+    }
+
+    /// Appends a message. On return its bytes are in the mapping (they outlive the process), not yet on disk, and
+    /// consumers do not see it before the caller has called [`Self::dispatch`], at the latest a second later.
     ///
     /// A message with [`record::FLAG_INNER_BATCH`] takes as many queue offsets as its property INNER_NUM says, and gets
     /// the property INNER_BASE with the first of them. Only topics with batch queues take such.
     ///
     /// # Errors
     /// [`PutError`]; nothing was written.
-    pub fn put(&self, message: &NewMessage<'_>) -> Result<Appended, PutError> {
+    pub fn append(&self, message: &NewMessage<'_>) -> Result<Appended, PutError> {
         let begin = Instant::now();
-        let result = self.put_inner(message);
+        let result = self.append_inner(message);
         let bytes = result.as_ref().map_or(0, |appended| appended.size as u64);
         self.count_put(begin, result.is_ok() as u64, bytes);
         result
     }
 
-    fn put_inner(&self, message: &NewMessage<'_>) -> Result<Appended, PutError> {
+    fn append_inner(&self, message: &NewMessage<'_>) -> Result<Appended, PutError> {
         let core = &*self.core;
         let config = core.config.load();
         self.check(&config, message.topic, message.properties, message.body)?;
@@ -90,21 +101,35 @@ impl MessageStore {
         })
     }
 
+    /// Appends messages and wakes the dispatch thread. Otherwise as [`Self::append_batch`].
+    ///
+    /// # Errors
+    /// [`PutError`]; nothing was written.
+    pub fn put_batch(&self, template: &NewMessage<'_>, children: &[BatchChild<'_>]) -> Result<AppendedBatch, PutError> {
+        let result = self.append_batch(template, children);
+        self.core.log.written().notify();
+        result
+    }
+
     /// Appends messages that share everything but flag, body and properties with `template`: all or none, adjacent,
     /// with consecutive queue offsets. The template's own body, properties and flag are not used.
     ///
     /// # Errors
     /// [`PutError`]; nothing was written.
-    pub fn put_batch(&self, template: &NewMessage<'_>, children: &[BatchChild<'_>]) -> Result<AppendedBatch, PutError> {
+    pub fn append_batch(
+        &self,
+        template: &NewMessage<'_>,
+        children: &[BatchChild<'_>],
+    ) -> Result<AppendedBatch, PutError> {
         let begin = Instant::now();
-        let result = self.put_batch_inner(template, children);
+        let result = self.append_batch_inner(template, children);
         let (messages, bytes) =
             result.as_ref().map_or((0, 0), |batch| (batch.physical_offsets.len() as u64, batch.size as u64));
         self.count_put(begin, messages, bytes);
         result
     }
 
-    fn put_batch_inner(
+    fn append_batch_inner(
         &self,
         template: &NewMessage<'_>,
         children: &[BatchChild<'_>],
@@ -146,6 +171,17 @@ impl MessageStore {
             store_timestamp: written.store_timestamp,
             end_offset: written.physical_offset + size as i64,
         })
+    }
+
+    /// Makes what was appended visible to consumers: on this thread, as far as that is quickly done, otherwise by waking
+    /// the dispatch thread. To be called after a turn of [`Self::append`]s; costs two loads when there is nothing to do.
+    /// Runs [`StoreHooks::messages_arrived`](crate::StoreHooks::messages_arrived).
+    pub fn dispatch(&self) {
+        let core = &*self.core;
+        // Under SYNC_FLUSH nothing is visible before it is flushed; the flush thread wakes the dispatch thread.
+        if !core.log.is_sync_flush() {
+            core.dispatcher.assist(&core.log);
+        }
     }
 
     /// The queue that numbers this message; `None` for records without a place in a queue.

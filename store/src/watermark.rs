@@ -73,7 +73,19 @@ impl Watermark {
 
     /// Raises the value to at least `to`, wakes sleepers, runs the callbacks it satisfies. Does nothing once failed.
     pub fn raise(&self, to: i64) {
-        if self.value.fetch_max(to, SeqCst) < to && self.awaited.load(SeqCst) {
+        if self.advance(to) {
+            self.notify();
+        }
+    }
+
+    /// Raises the value to at least `to` and leaves the rest to a later [`Watermark::notify`]. Returns whether it rose.
+    pub fn advance(&self, to: i64) -> bool {
+        self.value.fetch_max(to, SeqCst) < to
+    }
+
+    /// Wakes sleepers and runs the callbacks that the present value satisfies.
+    pub fn notify(&self) {
+        if self.awaited.load(SeqCst) {
             self.serve();
         }
     }

@@ -12,6 +12,7 @@ use hypergol_broker::server::{BLOCKING_THREADS_MAX, BrokerServer};
 use hypergol_config::{Live, Properties, logging, process, settings};
 use hypergol_namesrv::NameServer;
 use hypergol_namesrv::config::NamesrvSettings;
+use hypergol_remoting::IoThreads;
 use tracing::{info, warn};
 
 #[global_allocator]
@@ -60,12 +61,13 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     process::raise_open_files();
     let namesrv = namesrv_settings(arguments, &data);
     let broker = broker_settings(arguments, &data)?;
+    let threads = IoThreads::start().context("cannot start the I/O threads")?;
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .build()
         .context("cannot start the runtime")?
-        .block_on(serve(namesrv, broker, &data))
+        .block_on(serve(namesrv, broker, threads, &data))
 }
 
 fn namesrv_settings(arguments: &Arguments, data: &std::path::Path) -> NamesrvSettings {
@@ -105,12 +107,13 @@ fn broker_settings(arguments: &Arguments, data: &std::path::Path) -> anyhow::Res
 async fn serve(
     namesrv: NamesrvSettings,
     broker: Arc<Live<BrokerSettings>>,
+    threads: IoThreads,
     data: &std::path::Path,
 ) -> anyhow::Result<()> {
     let signal = process::shutdown_signal();
     let namesrv_port = namesrv.server.listen_port;
-    let namesrv = NameServer::start(namesrv, &Properties::default())?;
-    let server = BrokerServer::start(broker).await?;
+    let namesrv = NameServer::start(namesrv, &Properties::default(), threads.clone())?;
+    let server = BrokerServer::start(broker, threads).await?;
     say_hello(&server, namesrv_port, data);
     info!("{}", server.boot_line());
     let name = signal.await.context("cannot wait for signals")?;

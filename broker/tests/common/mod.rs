@@ -36,7 +36,9 @@ impl TestBroker {
         // Another process may take the port in between; then another is tried.
         for _ in 0..20 {
             let port = free_port();
-            match BrokerServer::start(live(folder, port, extra)).await {
+            match BrokerServer::start(live(folder, port, extra), hypergol_remoting::IoThreads::with_count(1).unwrap())
+                .await
+            {
                 Ok(server) => {
                     let client = Client::new(Arc::new(NoRequests), Limits::default());
                     return Ok(Self { server, client, port });

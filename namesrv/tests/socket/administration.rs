@@ -7,7 +7,7 @@ use hypergol_remoting::protocol::body::route::{QueueData, TopicRouteData};
 use hypergol_remoting::protocol::body::topic::TopicList;
 use hypergol_remoting::protocol::fastjson::Body;
 use hypergol_remoting::protocol::request_code::Answerers;
-use hypergol_remoting::{RemotingCommand, RequestCode};
+use hypergol_remoting::{IoThreads, RemotingCommand, RequestCode};
 
 #[tokio::test]
 async fn every_code_is_answered_and_those_of_others_with_three() {
@@ -223,7 +223,10 @@ async fn a_second_name_server_on_the_port_is_refused_with_a_word() {
     settings.namesrv.kv_config_path = first.folder.path().join("kv.json").display().to_string();
     settings.server.bind_address = "127.0.0.1".into();
     settings.server.listen_port = i32::from(first.server.local_addr().port());
-    let error = hypergol_namesrv::NameServer::start(settings, &hypergol_config::Properties::default()).err().unwrap();
+    let error =
+        hypergol_namesrv::NameServer::start(settings, &hypergol_config::Properties::default(), IoThreads::current())
+            .err()
+            .unwrap();
     assert!(error.to_string().starts_with(&format!("cannot listen on {}", first.address())), "{error}");
     first.server.shutdown().await;
 }

@@ -35,7 +35,7 @@ impl Namesrv {
         let file = Properties::parse("test.conf", text.as_bytes()).unwrap();
         let mut settings = NamesrvSettings::default();
         settings::apply(&mut settings, &file).unwrap();
-        let server = NameServer::start(settings, &file).unwrap();
+        let server = NameServer::start(settings, &file, hypergol_remoting::IoThreads::current()).unwrap();
         Self { server, folder, client: client() }
     }
 

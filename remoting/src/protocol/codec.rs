@@ -175,8 +175,11 @@ fn decode_binary(header: Bytes) -> Result<RemotingCommand, FrameError> {
     let opaque = i32::from_be_bytes(cursor.array("opaque")?);
     let flag = i32::from_be_bytes(cursor.array("flag")?);
     let remark_len = cursor.length("remark length")?;
-    let remark = cursor.text(remark_len, "remark")?;
-    let remark = (!remark.is_empty()).then(|| header[remark].to_vec());
+    let remark = cursor.range(remark_len, "remark")?;
+    let remark = match std::str::from_utf8(&header[remark.clone()]) {
+        Ok(text) => (!text.is_empty()).then(|| text.to_owned()),
+        Err(error) => return Err(FrameError::NotUtf8(remark.start + error.valid_up_to())),
+    };
     let fields_len = cursor.length("fields length")?;
     let end = cursor.at + fields_len;
     if end > header.len() {
@@ -188,9 +191,9 @@ fn decode_binary(header: Bytes) -> Result<RemotingCommand, FrameError> {
             return Err(FrameError::IllFormed { at: cursor.at, what: "too many fields" });
         }
         let key_len = usize::from(u16::from_be_bytes(cursor.array("key length")?));
-        let key = cursor.text(key_len, "key")?;
+        let key = cursor.range(key_len, "key")?;
         let value_len = cursor.length("value length")?;
-        let value = cursor.text(value_len, "value")?;
+        let value = cursor.range(value_len, "value")?;
         if cursor.at > end {
             return Err(FrameError::IllFormed { at: end, what: "field beyond the fields' length" });
         }
@@ -199,12 +202,18 @@ fn decode_binary(header: Bytes) -> Result<RemotingCommand, FrameError> {
             parts.push((key, value));
         }
     }
-    let text = ByteString::try_from(text_of(&header, &parts)).map_err(|_| FrameError::NotUtf8(0))?;
-    let mut fields = ExtFields::over(text);
+    let not_utf8 = |at: usize| FrameError::NotUtf8(header_position(&parts, at));
+    let text = String::from_utf8(text_of(&header, &parts)).map_err(|e| not_utf8(e.utf8_error().valid_up_to()))?;
+    let text = ByteString::from(text);
+    let mut fields = ExtFields::over(text.clone());
     let mut at = 0;
     for (key, value) in &parts {
         let key = at..at + key.len();
         let value = key.end..key.end + value.len();
+        // All of it is UTF-8, but a character may lie across two texts.
+        if let Some(edge) = [key.end, value.end].into_iter().find(|edge| !text.is_char_boundary(*edge)) {
+            return Err(not_utf8(edge));
+        }
         at = value.end;
         fields.push_parts(Part::Received(key), Part::Received(value));
     }
@@ -213,7 +222,7 @@ fn decode_binary(header: Bytes) -> Result<RemotingCommand, FrameError> {
     command.version = i32::from(version);
     command.opaque = opaque;
     command.flag = flag;
-    command.remark = remark.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    command.remark = remark;
     command.fields = fields;
     Ok(command)
 }
@@ -226,6 +235,17 @@ fn text_of(header: &[u8], parts: &[(std::ops::Range<usize>, std::ops::Range<usiz
         text.extend_from_slice(&header[value.clone()]);
     }
     text
+}
+
+/// Where in the header the byte `at` of [`text_of`] lies.
+fn header_position(parts: &[(std::ops::Range<usize>, std::ops::Range<usize>)], mut at: usize) -> usize {
+    for range in parts.iter().flat_map(|(key, value)| [key, value]) {
+        if at < range.len() {
+            return range.start + at;
+        }
+        at -= range.len();
+    }
+    0
 }
 
 struct Cursor<'a> {
@@ -250,10 +270,9 @@ impl Cursor<'_> {
             .ok_or(FrameError::IllFormed { at, what })
     }
 
-    fn text(&mut self, length: usize, what: &'static str) -> Result<std::ops::Range<usize>, FrameError> {
+    fn range(&mut self, length: usize, what: &'static str) -> Result<std::ops::Range<usize>, FrameError> {
         let range = self.at..self.at + length;
-        let bytes = self.bytes.get(range.clone()).ok_or(FrameError::IllFormed { at: self.at, what })?;
-        std::str::from_utf8(bytes).map_err(|e| FrameError::NotUtf8(self.at + e.valid_up_to()))?;
+        self.bytes.get(range.clone()).ok_or(FrameError::IllFormed { at: self.at, what })?;
         self.at += length;
         Ok(range)
     }

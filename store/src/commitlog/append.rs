@@ -78,7 +78,8 @@ impl Tail {
 
 impl CommitLog {
     /// Appends encoded records, which start in `buffer` at `starts` and fill it: adjacent, in one file, all or none.
-    /// Queue offsets are taken as `numbering` says.
+    /// Queue offsets are taken as `numbering` says. Wakes the flush thread where that is waited for (SYNC_FLUSH), but
+    /// not the dispatch thread: that is the caller's part.
     ///
     /// # Errors
     /// When the next file cannot be made, or the records would not fit an empty one.
@@ -105,7 +106,12 @@ impl CommitLog {
         if let Ok(written) = &result {
             // Outside the lock: waking sleepers is a system call. Raising out of order is harmless, the watermark
             // only rises, and bytes below any value raised here were published before their lock was released.
-            self.written.raise(written.physical_offset + buffer.len() as i64);
+            let end = written.physical_offset + buffer.len() as i64;
+            if self.is_sync_flush() {
+                self.written.raise(end);
+            } else {
+                self.written.advance(end);
+            }
         }
         result
     }

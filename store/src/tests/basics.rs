@@ -308,3 +308,28 @@ fn keys_are_found_also_after_the_index_was_lost() {
     std::fs::remove_dir_all(folder.path().join("index")).unwrap();
     check(&open(&config));
 }
+
+#[test]
+fn whoever_appended_dispatches() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&config(folder.path()));
+    std::thread::scope(|scope| {
+        for queue in 0..4 {
+            let store = &store;
+            scope.spawn(move || {
+                for n in 0..500u32 {
+                    store.append(&message("T", queue, &n.to_be_bytes(), b"")).unwrap();
+                    if n % 3 == 0 {
+                        store.dispatch();
+                    }
+                }
+                store.dispatch();
+            });
+        }
+    });
+    wait_dispatched(&store);
+    let expected: Vec<_> = (0..500u32).map(|n| n.to_be_bytes().to_vec()).collect();
+    for queue in 0..4 {
+        assert_eq!(bodies(&store, "T", queue), expected);
+    }
+}

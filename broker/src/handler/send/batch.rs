@@ -79,7 +79,7 @@ pub(super) fn store(send: &Send<'_>, responder: &Responder) -> Result<Answer, Re
             let properties = inner_properties(properties, children.len(), config);
             let sys_flag = template.sys_flag | sys_flag::INNER_BATCH | sys_flag::NEED_UNWRAP;
             let record = NewMessage { sys_flag, body, properties: &properties, ..template };
-            let appended = broker.store.put(&record).map_err(put_refused)?;
+            let appended = broker.store.append(&record).map_err(put_refused)?;
             AppendedBatch {
                 physical_offsets: vec![appended.physical_offset],
                 size: appended.size,
@@ -88,7 +88,7 @@ pub(super) fn store(send: &Send<'_>, responder: &Responder) -> Result<Answer, Re
                 end_offset: appended.end(),
             }
         }
-        None => broker.store.put_batch(&template, &children).map_err(put_refused)?,
+        None => broker.store.append_batch(&template, &children).map_err(put_refused)?,
     };
     let latency_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
     let system = broker.topics.is_system(topic);

@@ -3,7 +3,7 @@
 //! A send is checked ([`check`]), its properties are rewritten ([`properties`]) into a buffer of the thread, and the
 //! message is appended. With ASYNC_FLUSH the answer follows at once; with SYNC_FLUSH the store answers through
 //! [`when_flushed`](hypergol_store::MessageStore::when_flushed). Nothing is spawned and no lock is held across the
-//! append.
+//! append. Consumers see what was appended when the connection's turn ends (see [`crate::dispatch`]).
 
 mod answer;
 mod batch;
@@ -121,7 +121,7 @@ impl Send<'_> {
             body: &self.request.body,
             properties: buffer,
         };
-        let appended = broker.store.put(&message).map_err(|error| answer::put_refused(broker, config, &error))?;
+        let appended = broker.store.append(&message).map_err(|error| answer::put_refused(broker, config, &error))?;
         let latency_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
         let system = broker.topics.is_system(topic);
         broker.stats.put(topic, queue_id, 1, appended.size.into(), latency_ms, system);
