@@ -115,7 +115,7 @@ pub enum Work {
 pub struct Send {
     /// Bytes of a body.
     pub size: u32,
-    /// Requests without answer, over all connections.
+    /// Requests without answer, over all connections; of no account where there is a rate.
     pub in_flight: u32,
     /// Connections.
     pub connections: u32,
@@ -265,15 +265,16 @@ pub fn groups(quick: bool) -> Vec<Group> {
         Case::new("queues/50000", Work::Queues(many), 10)
             .goals(&[Goal::RateOfCase("queues/10", 0.9), Goal::BytesPerQueue("queues/10", 1024.0)]),
     ];
-    let backlog = small(1_000_000, 20_000);
+    // Reading it takes about as long as the sends beside it are measured.
+    let backlog = small(3_000_000, 20_000);
     let beside = Send::open(Rate::PerSecond(5000));
     let drains = vec![
         Case::new("drain/hot", Work::Drain { messages: backlog, cold: false, beside: None }, 0)
             .goals(&[Goal::Cpu(1.0 / 3.0)]),
         Case::new("drain/cold", Work::Drain { messages: backlog, cold: true, beside: None }, 0),
-        Case::new("drain/no", Work::Send(beside.clone()), 5),
-        Case::new("drain/hot-beside", Work::Drain { messages: backlog, cold: false, beside: Some(beside.clone()) }, 5),
-        Case::new("drain/cold-beside", Work::Drain { messages: backlog, cold: true, beside: Some(beside) }, 5)
+        Case::new("drain/no", Work::Send(beside.clone()), 4),
+        Case::new("drain/hot-beside", Work::Drain { messages: backlog, cold: false, beside: Some(beside.clone()) }, 4),
+        Case::new("drain/cold-beside", Work::Drain { messages: backlog, cold: true, beside: Some(beside) }, 4)
             .goals(&[Goal::P99OfCase("drain/no", 2.0)]),
     ];
     let routes =

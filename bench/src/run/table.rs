@@ -153,7 +153,7 @@ fn ceilings(text: &mut String, groups: &[Group], samples: &Samples) {
         .flat_map(|case| [Side::Null, Side::Raw].map(|side| (case.name.as_str(), side)))
         .filter_map(|(case, side)| {
             let rate = |side| samples.median(case, side, |sample| Some(sample.rate));
-            let ceiling = rate(side)?;
+            let ceiling = rate(side).filter(|rate| *rate > 0.0)?;
             let ours = rate(Side::Ours).map_or("–".to_owned(), |ours| short(ours / ceiling));
             let client = samples.median(case, side, |sample| {
                 Some(sample.client_cpu_seconds / sample.seconds).filter(|share| share.is_finite())

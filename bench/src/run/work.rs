@@ -143,13 +143,13 @@ impl Turn<'_> {
     fn send_flags(&self, send: &Send, topic: &str, queues: u32, seconds: u32) -> Result<Vec<String>> {
         let mut flags = self.common(topic, queues, seconds);
         flags.extend(pair("--size", send.size));
-        flags.extend(pair("--in-flight", send.in_flight));
         flags.extend(pair("--connections", send.connections));
         if send.batch > 1 {
             flags.extend(pair("--batch", send.batch));
         }
-        if let Some(rate) = send.rate {
-            flags.extend(pair("--rate", self.rate(rate)?));
+        match send.rate {
+            Some(rate) => flags.extend(pair("--rate", self.rate(rate)?)),
+            None => flags.extend(pair("--in-flight", send.in_flight)),
         }
         if send.oneway {
             flags.push("--oneway".to_owned());
@@ -220,7 +220,8 @@ impl Turn<'_> {
     ) -> Result<()> {
         let there = self.fill(sample, BACKLOG, BACKLOG_BODY, messages)?;
         if cold {
-            self.deployment.end_broker(End::Clean)?;
+            // Java's clean stop takes 20 s.
+            self.deployment.end_broker(if self.quick { End::Killed } else { End::Clean })?;
             let dropped = machine::drop_from_page_cache(&self.deployment.store())?;
             self.deployment.restart_broker()?;
             sample.notes.push(format!("broker restarted, {dropped} bytes of files dropped from the page cache"));
@@ -232,6 +233,7 @@ impl Turn<'_> {
         flags.extend(pair("--queues", QUEUES));
         flags.extend(pair("--messages", there));
         flags.extend(pair("--in-flight", QUEUES));
+        flags.extend(pair("--warmup", 0));
         let pid = self.deployment.pid()?;
         let drain = || self.generator.run("drain", &flags, pid, DRAIN_LIMIT, || ());
         let Some(send) = beside else {
