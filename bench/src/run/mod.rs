@@ -111,6 +111,9 @@ pub fn run(options: &Options) -> Result<()> {
             }
         }
         runner.write(&groups)?;
+        for verdict in group.cases.iter().flat_map(|case| verdict::judge(case, &runner.samples)) {
+            println!("          {:<28} {}", verdict.case, verdict.text());
+        }
     }
     println!("\n{}", runner.document(&groups));
     println!("written to {}", options.out.display());

@@ -16,6 +16,8 @@ use crate::cases::{Official, QUEUES};
 
 /// Before the window: the client's JVM starts and compiles.
 const WARM_UP: Duration = Duration::from_secs(6);
+/// The same when everything is quick.
+const WARM_UP_QUICK: Duration = Duration::from_secs(3);
 /// The consumer prints the average of so many seconds (it keeps ten snapshots, one a second).
 const CONSUMER_WINDOW: Duration = Duration::from_secs(9);
 /// A consumer that has printed nothing by then never will.
@@ -81,7 +83,7 @@ fn produce(
         let there = client.max_offsets(topic, QUEUES)?.iter().sum();
         Ok((sample::usage(pid)?, sample::usage(running.pid())?, there))
     };
-    std::thread::sleep(WARM_UP);
+    std::thread::sleep(if turn.quick { WARM_UP_QUICK } else { WARM_UP });
     let before = look(&running)?;
     std::thread::sleep(Duration::from_secs(seconds.into()));
     let after = look(&running)?;

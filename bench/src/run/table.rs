@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::machine::Machine;
-use super::result::{Sample, Samples, Side, Spread};
+use super::result::{Sample, Samples, Side, Spread, spread};
 use super::verdict::{Verdict, short};
-use crate::cases::Group;
+use crate::cases::{Group, Subject};
 
 const MIB: f64 = 1024.0 * 1024.0;
 const HEADER: &str = "\
@@ -173,13 +173,23 @@ fn ceilings(text: &mut String, groups: &[Group], samples: &Samples) {
 
 fn restarts(text: &mut String, groups: &[Group], samples: &Samples) {
     let sides = [Side::Ours, Side::Java];
-    let startup = sides.map(|side| {
-        let starts = samples.0.iter().filter(|s| s.side == side && s.startup_seconds > 0.0).map(|s| s.startup_seconds);
-        super::result::spread(starts)
-    });
-    let [ours, java] = startup.map(|spread| spread.map_or("–".to_owned(), |spread| format!("{:.3}", spread.median)));
     text.push_str("\n| seconds until the first answer | ours | Java | log, MiB |\n|---|---|---|---|\n");
-    let _ = writeln!(text, "| empty store | {ours} | {java} | 0 |");
+    for (name, subject) in [("broker, empty store", Subject::Broker), ("name server", Subject::Namesrv)] {
+        let cases: Vec<&str> = groups
+            .iter()
+            .filter(|group| group.subject == subject)
+            .flat_map(|group| &group.cases)
+            .map(|case| case.name.as_str())
+            .collect();
+        let [ours, java] = sides.map(|side| {
+            let of_side = samples.0.iter().filter(|s| s.side == side && cases.contains(&s.case.as_str()));
+            let starts = spread(of_side.map(|s| s.startup_seconds).filter(|seconds| *seconds > 0.0));
+            starts.map_or("–".to_owned(), |spread| format!("{:.3}", spread.median))
+        });
+        if !cases.is_empty() {
+            let _ = writeln!(text, "| {name} | {ours} | {java} | 0 |");
+        }
+    }
     for case in groups.iter().flat_map(|group| &group.cases) {
         let of = |side| samples.median(&case.name, side, |sample| sample.recovery_seconds);
         let log = sides.into_iter().find_map(|side| samples.median(&case.name, side, |s| Some(s.bytes as f64 / MIB)));
