@@ -4,23 +4,19 @@
 //! minute, hour and day are differences between the newest and the oldest sample kept (7, 7 and 25), as in Java's
 //! StatsItem. Counting costs a look-up and a few relaxed additions; the items of a topic are found at once.
 
-use std::collections::VecDeque;
+mod item;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use dashmap::DashMap;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
+
+use self::item::{Clock, Item};
+pub use self::item::{Snapshot, Snapshots};
 
 /// Queues of one topic whose items are kept by index; RocketMQ refuses queue ids beyond a topic's queue count.
 const QUEUES_MAX: usize = 65_536;
-const SAMPLES_MINUTE: usize = 7;
-const SAMPLES_HOUR: usize = 7;
-const SAMPLES_DAY: usize = 25;
-/// Milliseconds between samples of each row.
-const MINUTE_STEP_MS: i64 = 10 * 1000;
-const HOUR_STEP_MS: i64 = 10 * 60 * 1000;
-const DAY_STEP_MS: i64 = 60 * 60 * 1000;
 
 /// Statistics that are found by their key alone; those of sends lie in [`TopicStats`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,120 +124,26 @@ impl StatName {
     }
 }
 
-/// Sum and rates over a period.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Snapshot {
-    /// What was added in the period.
-    pub sum: i64,
-    /// `sum` per second.
-    pub tps: f64,
-    /// `sum` per addition.
-    pub avgpt: f64,
-}
-
-/// The three periods of an item.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Snapshots {
-    /// About the last minute.
-    pub minute: Snapshot,
-    /// About the last hour.
-    pub hour: Snapshot,
-    /// About the last day.
-    pub day: Snapshot,
-}
-
-/// One counted thing.
-#[derive(Debug, Default)]
-pub struct StatsItem {
-    sum: AtomicI64,
-    times: AtomicI64,
-    samples: Mutex<Samples>,
-}
-
-#[derive(Debug, Default)]
-struct Samples {
-    minute: Row,
-    hour: Row,
-    day: Row,
-}
-
-/// Samples in order of time: milliseconds, sum, times.
-#[derive(Debug, Default)]
-struct Row(VecDeque<(i64, i64, i64)>);
-
-impl Row {
-    fn add(&mut self, now_ms: i64, sum: i64, times: i64, step_ms: i64, kept: usize) {
-        if self.0.is_empty() {
-            self.0.push_back((now_ms - step_ms, 0, 0));
-        }
-        self.0.push_back((now_ms, sum, times));
-        if self.0.len() > kept {
-            self.0.pop_front();
-        }
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        let (Some(first), Some(last)) = (self.0.front(), self.0.back()) else { return Snapshot::default() };
-        let (period_ms, sum, times) = (last.0 - first.0, last.1 - first.1, last.2 - first.2);
-        Snapshot {
-            sum,
-            tps: if period_ms > 0 { sum as f64 * 1000.0 / period_ms as f64 } else { 0.0 },
-            avgpt: if times > 0 { sum as f64 / times as f64 } else { 0.0 },
-        }
-    }
-}
-
-impl StatsItem {
-    /// Adds `sum`, counted as `times` additions.
-    pub fn add(&self, sum: i64, times: i64) {
-        self.sum.fetch_add(sum, Ordering::Relaxed);
-        self.times.fetch_add(times, Ordering::Relaxed);
-    }
-
-    /// Everything added so far.
-    pub fn sum(&self) -> i64 {
-        self.sum.load(Ordering::Relaxed)
-    }
-
-    /// Figures of the periods as of the last sample.
-    pub fn snapshots(&self) -> Snapshots {
-        let samples = self.samples.lock();
-        Snapshots { minute: samples.minute.snapshot(), hour: samples.hour.snapshot(), day: samples.day.snapshot() }
-    }
-
-    fn sample(&self, now_ms: i64, due: Due) {
-        let (sum, times) = (self.sum(), self.times.load(Ordering::Relaxed));
-        let mut samples = self.samples.lock();
-        samples.minute.add(now_ms, sum, times, MINUTE_STEP_MS, SAMPLES_MINUTE);
-        if due.hour {
-            samples.hour.add(now_ms, sum, times, HOUR_STEP_MS, SAMPLES_HOUR);
-        }
-        if due.day {
-            samples.day.add(now_ms, sum, times, DAY_STEP_MS, SAMPLES_DAY);
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Due {
-    hour: bool,
-    day: bool,
-}
+/// One sum.
+type StatsItem = Item<1>;
 
 /// What is counted at each send to a topic.
 #[derive(Debug, Default)]
 pub struct TopicStats {
-    put_nums: StatsItem,
-    put_size: StatsItem,
+    /// [`NUMS`] and [`SIZE`].
+    put: Item<2>,
     queues: RwLock<Vec<Arc<QueueStats>>>,
 }
 
-#[derive(Debug, Default)]
-struct QueueStats {
-    put_nums: StatsItem,
-    put_size: StatsItem,
-    put_latency: StatsItem,
-}
+/// [`NUMS`], [`SIZE`] and [`LATENCY`].
+type QueueStats = Item<3>;
+
+/// Messages put.
+const NUMS: usize = 0;
+/// Bytes put.
+const SIZE: usize = 1;
+/// Milliseconds that puts took.
+const LATENCY: usize = 2;
 
 impl TopicStats {
     fn queue(&self, queue_id: i32) -> Option<Arc<QueueStats>> {
@@ -255,16 +157,6 @@ impl TopicStats {
         }
         queues.get(index).cloned()
     }
-
-    fn each(&self, mut with: impl FnMut(&StatsItem)) {
-        with(&self.put_nums);
-        with(&self.put_size);
-        for queue in self.queues.read().iter() {
-            with(&queue.put_nums);
-            with(&queue.put_size);
-            with(&queue.put_latency);
-        }
-    }
 }
 
 type ItemSet = DashMap<Box<str>, Arc<StatsItem>>;
@@ -276,7 +168,7 @@ pub struct BrokerStats {
     by_queue: bool,
     topics: DashMap<Box<str>, Arc<TopicStats>>,
     sets: [ItemSet; StatName::TABLE.len()],
-    samples_taken: AtomicI64,
+    clock: Clock,
 }
 
 impl BrokerStats {
@@ -288,21 +180,16 @@ impl BrokerStats {
             topics: DashMap::new(),
             // One shard would do for most sets, but the number of shards is a matter of the machine, not of the set.
             sets: std::array::from_fn(|_| DashMap::with_shard_amount(2)),
-            samples_taken: AtomicI64::new(0),
+            clock: Clock::default(),
         }
     }
 
     /// Counts a send: `messages` of `bytes` in all, stored within `latency_ms`.
     pub fn put(&self, topic: &str, queue_id: i32, messages: i64, bytes: i64, latency_ms: i64, system_topic: bool) {
         let stats = self.topic(topic);
-        stats.put_nums.add(messages, 1);
-        stats.put_size.add(bytes, 1);
+        stats.put.add([messages, bytes]);
         if let Some(queue) = stats.queue(queue_id) {
-            queue.put_latency.add(latency_ms, 1);
-            if self.by_queue {
-                queue.put_nums.add(messages, 1);
-                queue.put_size.add(bytes, 1);
-            }
+            queue.add([messages, bytes, latency_ms]);
         }
         self.add_to_cluster(StatName::BrokerPutNums, messages);
         if !system_topic {
@@ -348,7 +235,7 @@ impl BrokerStats {
 
     /// Adds to the item of `key`, as one addition.
     pub fn add(&self, name: StatName, key: &str, sum: i64) {
-        self.item(name, key).add(sum, 1);
+        self.item(name, key).add([sum]);
     }
 
     /// Adds to the item that counts for the whole broker.
@@ -368,21 +255,23 @@ impl BrokerStats {
 
     /// Messages per second sent to `topic` in about the last minute.
     pub fn topic_put_tps(&self, topic: &str) -> f64 {
-        self.topics.get(topic).map_or(0.0, |stats| stats.put_nums.snapshots().minute.tps)
+        self.topics.get(topic).map_or(0.0, |stats| stats.put.snapshots(NUMS, &self.clock).minute.tps)
     }
 
     /// Messages per second pulled by `group` from `topic` in about the last minute.
     pub fn group_get_tps(&self, group: &str, topic: &str) -> f64 {
         let key = format!("{topic}@{group}");
-        self.sets[StatName::GroupGetNums as usize].get(key.as_str()).map_or(0.0, |item| item.snapshots().minute.tps)
+        self.sets[StatName::GroupGetNums as usize]
+            .get(key.as_str())
+            .map_or(0.0, |item| item.snapshots(0, &self.clock).minute.tps)
     }
 
     /// The figures of the item that Java names `stats_name` and `key`; `None` where nothing was counted.
     pub fn view(&self, stats_name: &str, key: &str) -> Option<Snapshots> {
         if let Some(name) = StatName::from_text(stats_name) {
-            return self.sets[name as usize].get(key).map(|item| item.snapshots());
+            return self.sets[name as usize].get(key).map(|item| item.snapshots(0, &self.clock));
         }
-        let of_queue = |key: &str, topic_first: bool, pick: fn(&QueueStats) -> &StatsItem| {
+        let of_queue = |key: &str, topic_first: bool, which: usize| {
             let (topic, queue_id) = if topic_first {
                 key.rsplit_once('@')?
             } else {
@@ -391,15 +280,14 @@ impl BrokerStats {
             let queue_id: usize = queue_id.parse().ok()?;
             let topic = self.topics.get(topic)?;
             let queue = topic.queues.read().get(queue_id)?.clone();
-            let item = pick(&queue);
-            (item.times.load(Ordering::Relaxed) > 0).then(|| item.snapshots())
+            (queue.times() > 0 && (self.by_queue || which == LATENCY)).then(|| queue.snapshots(which, &self.clock))
         };
         match stats_name {
-            "TOPIC_PUT_NUMS" => self.topics.get(key).map(|stats| stats.put_nums.snapshots()),
-            "TOPIC_PUT_SIZE" => self.topics.get(key).map(|stats| stats.put_size.snapshots()),
-            "QUEUE_PUT_NUMS" => of_queue(key, true, |queue| &queue.put_nums),
-            "QUEUE_PUT_SIZE" => of_queue(key, true, |queue| &queue.put_size),
-            "TOPIC_PUT_LATENCY" => of_queue(key, false, |queue| &queue.put_latency),
+            "TOPIC_PUT_NUMS" => self.topics.get(key).map(|stats| stats.put.snapshots(NUMS, &self.clock)),
+            "TOPIC_PUT_SIZE" => self.topics.get(key).map(|stats| stats.put.snapshots(SIZE, &self.clock)),
+            "QUEUE_PUT_NUMS" => of_queue(key, true, NUMS),
+            "QUEUE_PUT_SIZE" => of_queue(key, true, SIZE),
+            "TOPIC_PUT_LATENCY" => of_queue(key, false, LATENCY),
             _ => None,
         }
     }
@@ -421,16 +309,13 @@ impl BrokerStats {
 
     /// Takes a sample of every item; to be called every 10 s.
     pub fn sample(&self, now_ms: i64) {
-        let taken = self.samples_taken.fetch_add(1, Ordering::Relaxed);
-        let due = Due {
-            hour: taken % (HOUR_STEP_MS / MINUTE_STEP_MS) == 0,
-            day: taken % (DAY_STEP_MS / MINUTE_STEP_MS) == 0,
-        };
+        let due = self.clock.tick(now_ms);
         for topic in &self.topics {
-            topic.each(|item| item.sample(now_ms, due));
+            topic.put.sample(due);
+            topic.queues.read().iter().for_each(|queue| queue.sample(due));
         }
         for item in self.sets.iter().flatten() {
-            item.sample(now_ms, due);
+            item.sample(due);
         }
     }
 
@@ -450,7 +335,7 @@ impl BrokerStats {
     }
 
     fn total(&self, name: StatName) -> i64 {
-        self.sets[name as usize].get(self.cluster.as_str()).map_or(0, |item| item.sum())
+        self.sets[name as usize].get(self.cluster.as_str()).map_or(0, |item| item.sum(0))
     }
 }
 
@@ -525,7 +410,7 @@ mod tests {
         let stats = BrokerStats::new("C", false);
         for i in 0..20 {
             stats.put("T", 0, 10, 10, 0, false);
-            stats.sample(i * MINUTE_STEP_MS);
+            stats.sample(i * 10_000);
         }
         let view = stats.view("TOPIC_PUT_NUMS", "T").unwrap();
         assert_eq!((view.minute.sum, view.minute.tps), (60, 1.0));
