@@ -2,6 +2,7 @@
 //! side by side.
 
 mod children;
+mod flags;
 mod generator;
 mod java;
 mod machine;

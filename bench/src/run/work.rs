@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use super::flags::{self, Aim};
 use super::generator::{Generator, Outcome};
 use super::machine;
 use super::official;
@@ -69,17 +70,12 @@ impl Turn<'_> {
                 sample.fill(outcome);
             }
             Work::Tail(rate) => {
-                let mut flags = self.common(&topic, QUEUES, seconds);
-                flags.extend(pair("--rate", self.rate(*rate)?));
-                flags.extend(pair("--size", BACKLOG_BODY));
+                let flags = self.aim(&topic, QUEUES, seconds).tail(self.rate(*rate)?);
                 let outcome = self.load(&mut sample, "tail", &flags, seconds)?;
                 sample.fill(outcome);
             }
             Work::Hold { consumers, rate } => {
-                let mut flags = self.common(&topic, QUEUES, seconds);
-                flags.extend(pair("--consumers", consumers));
-                flags.extend(pair("--rate", rate));
-                flags.extend(pair("--size", BACKLOG_BODY));
+                let flags = self.aim(&topic, QUEUES, seconds).hold(*consumers, *rate);
                 let outcome = self.load(&mut sample, "hold", &flags, seconds)?;
                 sample.fill(outcome);
             }
@@ -88,12 +84,7 @@ impl Turn<'_> {
             }
             Work::Queues(queues) => self.queues(&mut sample, *queues, &topic, seconds)?,
             Work::Route(topics) => {
-                let mut flags = pair("--addr", self.deployment.address()).to_vec();
-                flags.extend(pair("--topics", topics));
-                flags.push("--register".to_owned());
-                flags.extend(pair("--in-flight", 64));
-                flags.extend(pair("--connections", 4));
-                flags.extend(self.lengths(seconds));
+                let flags = self.aim(&topic, QUEUES, seconds).route(*topics);
                 let outcome = self.load(&mut sample, "route", &flags, seconds)?;
                 sample.fill(outcome);
             }
@@ -115,19 +106,8 @@ impl Turn<'_> {
         self.send(&mut nobody, &send, "bench-warm-up", QUEUES, seconds, || ()).map(drop)
     }
 
-    fn lengths(&self, seconds: u32) -> [String; 4] {
-        let [a, b] = pair("--seconds", seconds);
-        let [c, d] = pair("--warmup", self.warmup_seconds);
-        [a, b, c, d]
-    }
-
-    fn common(&self, topic: &str, queues: u32, seconds: u32) -> Vec<String> {
-        let mut flags = pair("--addr", self.deployment.address()).to_vec();
-        flags.extend(pair("--topic", topic));
-        flags.extend(pair("--queues", queues));
-        flags.push("--create-topic".to_owned());
-        flags.extend(self.lengths(seconds));
-        flags
+    fn aim<'t>(&self, topic: &'t str, queues: u32, seconds: u32) -> Aim<'t> {
+        Aim { address: self.deployment.address(), topic, queues, seconds, warmup_seconds: self.warmup_seconds }
     }
 
     fn rate(&self, rate: Rate) -> Result<u64> {
@@ -140,26 +120,6 @@ impl Turn<'_> {
         }
     }
 
-    fn send_flags(&self, send: &Send, topic: &str, queues: u32, seconds: u32) -> Result<Vec<String>> {
-        let mut flags = self.common(topic, queues, seconds);
-        flags.extend(pair("--size", send.size));
-        flags.extend(pair("--connections", send.connections));
-        if send.batch > 1 {
-            flags.extend(pair("--batch", send.batch));
-        }
-        match send.rate {
-            Some(rate) => flags.extend(pair("--rate", self.rate(rate)?)),
-            None => flags.extend(pair("--in-flight", send.in_flight)),
-        }
-        if send.oneway {
-            flags.push("--oneway".to_owned());
-        }
-        if let Some(level) = send.delay_level {
-            flags.extend(pair("--delay-level", level));
-        }
-        Ok(flags)
-    }
-
     fn send(
         &self,
         sample: &mut Sample,
@@ -169,7 +129,8 @@ impl Turn<'_> {
         seconds: u32,
         on_measure: impl FnOnce(),
     ) -> Result<Outcome> {
-        let flags = self.send_flags(send, topic, queues, seconds)?;
+        let rate = send.rate.map(|rate| self.rate(rate)).transpose()?;
+        let flags = self.aim(topic, queues, seconds).send(send, rate);
         sample.load = format!("send {}", flags.join(" "));
         self.generator.run("send", &flags, self.deployment.pid()?, self.limit(seconds), on_measure)
     }
@@ -199,7 +160,8 @@ impl Turn<'_> {
             if there >= messages {
                 return Ok(there);
             }
-            let flags = self.send_flags(&batch, topic, QUEUES, if self.quick { 1 } else { FILL_SECONDS })?;
+            let seconds = if self.quick { 1 } else { FILL_SECONDS };
+            let flags = self.aim(topic, QUEUES, seconds).send(&batch, None);
             let outcome = self.generator.run("send", &flags, pid, self.limit(FILL_SECONDS), || ())?;
             if let Some(failed) = outcome.failed_checks {
                 sample.fail(&format!("while {topic} was filled: {failed}"));
@@ -228,12 +190,7 @@ impl Turn<'_> {
         }
         // Also without a restart: what one drain leaves on its way to disk must not burden the next.
         machine::settle(&self.deployment.store())?;
-        let mut flags = pair("--addr", self.deployment.address()).to_vec();
-        flags.extend(pair("--topic", BACKLOG));
-        flags.extend(pair("--queues", QUEUES));
-        flags.extend(pair("--messages", there));
-        flags.extend(pair("--in-flight", QUEUES));
-        flags.extend(pair("--warmup", 0));
+        let flags = flags::drain(self.deployment.address(), BACKLOG, there);
         let pid = self.deployment.pid()?;
         let drain = || self.generator.run("drain", &flags, pid, DRAIN_LIMIT, || ());
         let Some(send) = beside else {
@@ -313,11 +270,6 @@ impl Turn<'_> {
         }
         Ok(())
     }
-}
-
-/// A flag and its value.
-fn pair(flag: &str, value: impl ToString) -> [String; 2] {
-    [flag.to_owned(), value.to_string()]
 }
 
 /// The topic of a case.
