@@ -49,7 +49,7 @@ pub struct Sample {
     pub load: String,
     /// Length of the window.
     pub seconds: f64,
-    /// Messages in it.
+    /// Messages in it; queries, where there are no messages.
     pub messages: u64,
     /// Bytes of their bodies.
     pub bytes: u64,
@@ -126,7 +126,9 @@ impl Sample {
     /// Takes over what the generator and the system said.
     pub fn fill(&mut self, outcome: Outcome) {
         let Outcome { report, window: (before, after), failed_checks } = outcome;
-        self.measured(report.messages, report.seconds, after.cpu_seconds - before.cpu_seconds);
+        // Route queries are no messages.
+        let count = if report.messages > 0 { report.messages } else { report.operations };
+        self.measured(count, report.seconds, after.cpu_seconds - before.cpu_seconds);
         self.bytes = report.bytes;
         self.latency_us = Some(report.latency_us);
         self.client_cpu_seconds = report.client_cpu_seconds;
