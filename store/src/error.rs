@@ -72,6 +72,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether a read gave up because it would have had to wait for the disk.
+    pub(crate) fn is_would_block(&self) -> bool {
+        matches!(self, StoreError::Io { error, .. } if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// An I/O error with the action and the path it happened on.
     pub fn io(action: &'static str, path: impl AsRef<Path>, error: io::Error) -> Self {
         let uid = rustix::process::geteuid().as_raw();

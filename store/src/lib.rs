@@ -23,6 +23,7 @@ mod housekeeping;
 pub mod index;
 pub mod message;
 mod open;
+mod patience;
 mod put;
 mod query;
 pub mod read;

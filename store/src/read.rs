@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::MessageStore;
 use crate::consume_queue::{PlacedEntry, QueueKind, unit};
+use crate::patience::Patience;
 use crate::stats::StoreStats;
 
 /// What a consumer asks for.
@@ -183,11 +184,21 @@ impl GetResult {
 
 impl MessageStore {
     /// Reads messages of a queue. Order of checks, limits and next offsets are those of Java's
-    /// `DefaultMessageStore.getMessage`. Records far behind the end of the log are read by system calls, which may take
-    /// as long as the disk does; see [`MessageStore::is_cold`].
+    /// `DefaultMessageStore.getMessage`. May take as long as the disk does.
     pub fn get(&self, request: &GetRequest<'_>, filter: &dyn MessageFilter) -> GetResult {
+        // Only a read without patience has no result.
+        self.get_with(Patience::Endless, request, filter).unwrap_or_else(|| GetResult::empty(GetStatus::Unreadable, 0))
+    }
+
+    /// The same, for threads that must not wait: `None` when the disk would have to be waited for. What was read in vain
+    /// counts nowhere.
+    pub fn get_now(&self, request: &GetRequest<'_>, filter: &dyn MessageFilter) -> Option<GetResult> {
+        self.get_with(Patience::None, request, filter)
+    }
+
+    fn get_with(&self, patience: Patience, request: &GetRequest<'_>, filter: &dyn MessageFilter) -> Option<GetResult> {
         let begin = Instant::now();
-        let result = self.get_inner(request, filter);
+        let result = self.get_inner(patience, request, filter)?;
         let stats = self.stats();
         if result.status == GetStatus::Found {
             StoreStats::add(&stats.get_found, 1);
@@ -196,14 +207,14 @@ impl MessageStore {
             StoreStats::add(&stats.get_missed, 1);
         }
         StoreStats::raise(&stats.get_entire_time_max_ms, begin.elapsed().as_millis() as i64);
-        result
+        Some(result)
     }
 
-    fn get_inner(&self, request: &GetRequest<'_>, filter: &dyn MessageFilter) -> GetResult {
+    fn get_inner(&self, patience: Patience, request: &GetRequest<'_>, filter: &dyn MessageFilter) -> Option<GetResult> {
         let offset = request.offset;
         let Some(queue) = self.core.queues.get(request.topic, request.queue_id) else {
             let min_offset = self.min_offset(request.topic, request.queue_id);
-            return GetResult { min_offset, ..GetResult::empty(GetStatus::NoMessageInQueue, 0) };
+            return Some(GetResult { min_offset, ..GetResult::empty(GetStatus::NoMessageInQueue, 0) });
         };
         let (min, max) = (queue.min_offset(), queue.max_offset());
         let (status, next) = match () {
@@ -216,7 +227,7 @@ impl MessageStore {
         let mut result = GetResult::empty(status, next);
         (result.min_offset, result.max_offset) = (min, max);
         if status != GetStatus::NoMatchedMessage {
-            return result;
+            return Some(result);
         }
 
         let config = self.core.config.load();
@@ -239,9 +250,12 @@ impl MessageStore {
             let wanted = fetch.min((scan_end - from) as usize);
             entries.clear();
             // An error behind some entries shows again when the rest is asked for.
-            if let Err(error) = queue.entries(from, wanted, &mut entries)
+            if let Err(error) = queue.entries_with(patience, from, wanted, &mut entries)
                 && entries.is_empty()
             {
+                if error.is_would_block() {
+                    return None;
+                }
                 tracing::error!(topic = request.topic, queue_id = request.queue_id, %error, "consume queue cannot be read");
                 if result.count == 0 {
                     result.status = GetStatus::Unreadable;
@@ -301,7 +315,7 @@ impl MessageStore {
                     }
                     continue;
                 }
-                let record = match log.copy_record(entry.physical_offset, entry.size, !hot, &mut arena) {
+                let record = match log.copy_record(entry.physical_offset, entry.size, patience, &mut arena) {
                     Ok(Some(record)) => record,
                     Ok(None) => {
                         if result.count == 0 {
@@ -321,6 +335,12 @@ impl MessageStore {
                         }
                         continue;
                     }
+                    // What was found so far is enough; the rest is asked for with the next read.
+                    Err(error) if error.is_would_block() && result.count > 0 => {
+                        result.next_begin_offset = queue_offset.max(offset);
+                        break 'scan;
+                    }
+                    Err(error) if error.is_would_block() => return None,
                     Err(error) => {
                         tracing::error!(topic = request.topic, queue_id = request.queue_id, queue_offset, %error,
                             "commit log cannot be read");
@@ -350,19 +370,7 @@ impl MessageStore {
         let behind = log_end.saturating_sub(last_looked_at);
         result.fall_behind_bytes = Some(behind);
         result.suggest_slave = behind > memory;
-        result
-    }
-
-    /// Whether the first record of this read is so far behind the end of the log that [`MessageStore::get`] would
-    /// have to wait for the disk. Callers on an async runtime move such reads to a blocking pool.
-    pub fn is_cold(&self, request: &GetRequest<'_>) -> bool {
-        let log = &self.core.log;
-        let memory = self.core.hot_bytes(&self.core.config.load());
-        if log.max_offset() - log.min_offset().max(0) <= memory {
-            return false;
-        }
-        self.queue_entry(request.topic, request.queue_id, request.offset)
-            .is_some_and(|entry| log.max_offset().saturating_sub(entry.physical_offset) > memory)
+        Some(result)
     }
 
     /// Whether a record at this offset is near enough to the log's end to be in memory.

@@ -71,14 +71,10 @@ fn run(broker: &Arc<Broker>, request: RemotingCommand, responder: Responder, att
         Err(refusal) => return responder.send(*refusal),
     };
     let Admitted { topic, group, filter } = admitted;
-    // Parsed above; parsing again keeps the borrow of `request` short.
-    let cold = Fields::parse(&request.fields).is_ok_and(|fields| broker.store.is_cold(&fields.get_request()));
     let pull = Pull { request, responder, attempt, topic, group, filter, begun: Instant::now() };
-    if cold {
+    if let Err(pull) = pull.read_and_answer(broker, false) {
         let broker = broker.clone();
-        tokio::task::spawn_blocking(move || pull.read_and_answer(&broker));
-    } else {
-        pull.read_and_answer(broker);
+        tokio::task::spawn_blocking(move || pull.read_and_answer(&broker, true).map_err(drop));
     }
 }
 
@@ -335,13 +331,25 @@ struct Pull {
 }
 
 impl Pull {
-    fn read_and_answer(self, broker: &Arc<Broker>) {
-        let Ok(fields) = Fields::parse(&self.request.fields) else { return };
+    /// Gives itself back when it would have to wait for the disk and may not.
+    fn read_and_answer(self, broker: &Arc<Broker>, may_wait: bool) -> Result<(), Box<Self>> {
+        // Parsed before; parsing again keeps the borrow of `request` short.
+        let Ok(fields) = Fields::parse(&self.request.fields) else { return Ok(()) };
         let config = broker.config();
         let reset = broker.offsets.take_reset(fields.topic, fields.group, fields.queue_id);
         let outcome = match reset.filter(|_| config.broker.use_server_side_reset_offset) {
             Some(offset) => Outcome::reset(broker, &fields, offset),
-            None => Outcome::read(broker.store.get(&fields.get_request(), &self.filter), fields.queue_offset),
+            None => {
+                let request = fields.get_request();
+                let result = match may_wait {
+                    true => broker.store.get(&request, &self.filter),
+                    false => match broker.store.get_now(&request, &self.filter) {
+                        Some(result) => result,
+                        None => return Err(Box::new(self)),
+                    },
+                };
+                Outcome::read(result, fields.queue_offset)
+            }
         };
         let waits =
             outcome.code == ResponseCode::PullNotFound && self.attempt == Attempt::First && fields.has(FLAG_SUSPEND);
@@ -351,6 +359,7 @@ impl Pull {
         } else {
             self.answer(broker, outcome);
         }
+        Ok(())
     }
 
     /// The commit is done with the first attempt only, whatever its outcome; how far was pulled is noted each time.

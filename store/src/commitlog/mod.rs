@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use crate::error::StoreError;
 use crate::gate::WriteGate;
+use crate::patience::Patience;
 use crate::record::{RECORD_MIN, Record};
 use crate::segment::Segment;
 use crate::segment::allocate::{Allocator, Disk};
@@ -28,6 +29,9 @@ const COPY_MAX: usize = 8 << 10;
 
 /// Bytes a read reserves at a time for the records it copies.
 const ARENA: usize = 32 << 10;
+/// Bytes at the end of the log that are taken to be in the page cache. What is older may have been dropped, whatever the
+/// machine's memory: other processes and a container's limit count, too.
+const RESIDENT_BYTES: i64 = 64 << 20;
 
 /// Loaded list of the log's files, oldest first; base offsets rise in steps of the file size.
 pub type Segments = Guard<Arc<Vec<Arc<Segment>>>>;
@@ -50,6 +54,8 @@ pub struct CommitLog {
     /// Everything below is on disk.
     flushed: Watermark,
     sync_flush: AtomicBool,
+    /// End of the log when it was opened.
+    opened_end: i64,
 }
 
 /// Milliseconds since 1970.
@@ -83,6 +89,7 @@ impl CommitLog {
             written: Watermark::new(end),
             flushed: Watermark::new(end),
             sync_flush: AtomicBool::new(sync_flush),
+            opened_end: end,
         }
     }
 
@@ -201,12 +208,12 @@ impl CommitLog {
     /// so that a read of many makes few allocations. `Ok(None)` when it is not there.
     ///
     /// # Errors
-    /// Those of the disk, for a `cold` record.
-    pub fn copy_record(
+    /// Those of the disk, for a record that may have left the memory.
+    pub(crate) fn copy_record(
         &self,
         offset: i64,
         size: i32,
-        cold: bool,
+        patience: Patience,
         arena: &mut BytesMut,
     ) -> Result<Option<Bytes>, StoreError> {
         let Some(size) = usize::try_from(size).ok().filter(|size| *size >= RECORD_MIN && *size <= self.segment_size)
@@ -215,9 +222,9 @@ impl CommitLog {
         };
         let segments = self.segments.load();
         let Some(segment) = find(&segments, self.segment_size, offset) else { return Ok(None) };
-        let record = if cold {
+        let record = if !self.is_resident(offset) {
             let mut buffer = vec![0; size];
-            match segment.read_at(offset, &mut buffer) {
+            match segment.read(offset, &mut buffer, patience) {
                 None => return Ok(None),
                 Some(Err(error)) => return Err(StoreError::io("read", segment.path(), error)),
                 Some(Ok(())) => Bytes::from(buffer),
@@ -237,6 +244,11 @@ impl CommitLog {
         let head_matches = record.get(..4) == Some(&(size as i32).to_be_bytes()[..])
             && record.get(28..36) == Some(&offset.to_be_bytes()[..]);
         Ok(head_matches.then_some(record))
+    }
+
+    /// Whether what lies at `offset` was written so lately, by this process, that reading the mapping is no page fault.
+    fn is_resident(&self, offset: i64) -> bool {
+        offset >= self.opened_end.max(self.written.get() - RESIDENT_BYTES)
     }
 
     /// Store time of the record at `offset`, -1 when it is not there. Looks at the record's head only.

@@ -24,6 +24,7 @@ use super::files::{self, FileKey};
 use super::unit::{self, FILLER, PlacedEntry, QueueKind};
 use super::{Layout, Shared};
 use crate::error::StoreError;
+use crate::patience::Patience;
 use crate::read::{Boundary, QueueEntry};
 
 /// Bytes of units that may wait in memory before the append that brings one more writes them.
@@ -594,6 +595,17 @@ impl ConsumeQueue {
     /// # Errors
     /// [`StoreError::Io`] when a file cannot be read.
     pub fn entries(&self, from: i64, max: usize, out: &mut Vec<PlacedEntry>) -> Result<usize, StoreError> {
+        self.entries_with(Patience::Endless, from, max, out)
+    }
+
+    /// The same, with or without waiting for the disk.
+    pub(crate) fn entries_with(
+        &self,
+        patience: Patience,
+        from: i64,
+        max: usize,
+        out: &mut Vec<PlacedEntry>,
+    ) -> Result<usize, StoreError> {
         if from < self.min_offset() {
             return Ok(0);
         }
@@ -601,11 +613,21 @@ impl ConsumeQueue {
             QueueKind::Simple => from,
             QueueKind::Batch => self.index_of(from)?,
         };
-        self.units(index, max, out)
+        self.units_with(patience, index, max, out)
     }
 
     /// Appends up to `max` units from `index` on to `out`, expired ones too; returns how many.
     pub(super) fn units(&self, index: i64, max: usize, out: &mut Vec<PlacedEntry>) -> Result<usize, StoreError> {
+        self.units_with(Patience::Endless, index, max, out)
+    }
+
+    fn units_with(
+        &self,
+        patience: Patience,
+        index: i64,
+        max: usize,
+        out: &mut Vec<PlacedEntry>,
+    ) -> Result<usize, StoreError> {
         let mut at = index;
         let mut left = max;
         while left > 0 {
@@ -619,7 +641,7 @@ impl ConsumeQueue {
                 }
                 left.min(usize::try_from(tail.start - at).unwrap_or(usize::MAX))
             };
-            let read = self.read_from_files(at, in_files, out)?;
+            let read = self.read_from_files(patience, at, in_files, out)?;
             if read == 0 {
                 break;
             }
@@ -631,7 +653,13 @@ impl ConsumeQueue {
 
     /// Reads up to `max` units from the file that holds unit `from`; fewer when the file ends. None when there is no
     /// such file.
-    fn read_from_files(&self, from: i64, max: usize, out: &mut Vec<PlacedEntry>) -> Result<usize, StoreError> {
+    fn read_from_files(
+        &self,
+        patience: Patience,
+        from: i64,
+        max: usize,
+        out: &mut Vec<PlacedEntry>,
+    ) -> Result<usize, StoreError> {
         let unit_size = self.kind.unit_size();
         let position = from * self.layout().unit;
         let start = self.file_of(position);
@@ -643,7 +671,8 @@ impl ConsumeQueue {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
             Err(e) => return Err(StoreError::io("open", files::path_of(&self.dir(), start), e)),
         };
-        file.read_exact_at(&mut bytes, (position - start) as u64)
+        patience
+            .read(&file, &mut bytes, (position - start) as u64)
             .map_err(|e| StoreError::io("read", files::path_of(&self.dir(), start), e))?;
         out.extend(unit::decode_all(self.kind, &bytes, from));
         Ok(units)

@@ -5,13 +5,13 @@ pub mod mmap;
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::error::StoreError;
+use crate::patience::Patience;
 use mmap::{Mapping, Writer};
 
 /// See the module text.
@@ -99,10 +99,15 @@ impl Segment {
     /// Reads into `buffer` with a system call instead of a page fault, so that waiting for the disk and its errors
     /// happen there. Only published bytes are read.
     pub fn read_at(&self, offset: i64, buffer: &mut [u8]) -> Option<io::Result<()>> {
+        self.read(offset, buffer, Patience::Endless)
+    }
+
+    /// The same, with or without waiting for the disk.
+    pub(crate) fn read(&self, offset: i64, buffer: &mut [u8], patience: Patience) -> Option<io::Result<()>> {
         let position = self.position(offset)?;
         if position + buffer.len() > self.mapping.published() {
             return None;
         }
-        Some(self.file.read_exact_at(buffer, position as u64))
+        Some(patience.read(&self.file, buffer, position as u64))
     }
 }

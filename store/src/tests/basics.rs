@@ -333,3 +333,37 @@ fn whoever_appended_dispatches() {
         assert_eq!(bodies(&store, "T", queue), expected);
     }
 }
+
+#[test]
+fn a_read_that_may_not_wait_gives_all_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let store = open(&config);
+    let expected: Vec<_> = (0..200u8).map(|n| vec![n; 3000]).collect();
+    for body in &expected {
+        store.put(&message("T", 0, body, b"")).unwrap();
+    }
+    wait_dispatched(&store);
+    store.shutdown();
+    drop(store);
+    for entry in std::fs::read_dir(folder.path().join("commitlog")).unwrap() {
+        let file = std::fs::File::open(entry.unwrap().path()).unwrap();
+        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+    }
+    // What this start reads of the log is its end. Whether the rest is in memory is up to the system.
+    let store = open(&config);
+    let request = |offset| crate::GetRequest { topic: "T", queue_id: 0, offset, max_messages: 32, max_bytes: 1 << 20 };
+    let (mut offset, mut waited, mut found) = (0, 0, Vec::new());
+    while offset < 200 {
+        let result = store.get_now(&request(offset), &crate::MatchAll).unwrap_or_else(|| {
+            waited += 1;
+            store.get(&request(offset), &crate::MatchAll)
+        });
+        assert_eq!(result.status, GetStatus::Found);
+        assert_eq!(result.next_begin_offset, offset + i64::from(result.count));
+        found.extend(result.messages.iter().map(|bytes| crate::Record::parse(bytes).unwrap().body().to_vec()));
+        offset = result.next_begin_offset;
+    }
+    assert_eq!(found, expected);
+    println!("waited for the disk {waited} times");
+}
