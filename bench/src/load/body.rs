@@ -53,7 +53,6 @@ impl BodyMaker {
 }
 
 /// What the end of a body says.
-#[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trailer {
     /// Which run sent it.
@@ -66,7 +65,6 @@ pub struct Trailer {
     pub due: u64,
 }
 
-#[cfg(test)]
 impl Trailer {
     /// Reads and checks a body; `None` when its checksum is wrong.
     pub fn read(body: &[u8]) -> Option<Self> {

@@ -123,4 +123,14 @@ impl Sends {
         ensure!(self.delay_level.is_none() || self.batch == 1, "a batch cannot be delayed");
         Ok(())
     }
+
+    /// The same for kinds that have one event loop.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_one_thread(&self) -> Result<()> {
+        ensure!(self.threads == 1, "this kind of load has one thread");
+        ensure!(self.delay_level.is_none(), "this kind of load has no delay level");
+        self.check()
+    }
 }

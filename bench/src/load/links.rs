@@ -69,6 +69,11 @@ impl Output {
         (self.bytes.len() - self.written < OUTPUT_BYTES_MAX).then_some(&mut self.bytes)
     }
 
+    /// Where to append a frame that must go, however much waits.
+    pub fn always(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
     fn is_empty(&self) -> bool {
         self.written == self.bytes.len()
     }

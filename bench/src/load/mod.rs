@@ -9,17 +9,25 @@
 //! server that stalls is charged for all that waited (no coordinated omission).
 
 mod answer;
+mod beside;
 mod body;
 mod clock;
 mod control;
+mod drain;
 mod flags;
+mod hold;
 mod links;
 mod meter;
 mod offsets;
 pub mod probe;
+mod pulls;
+mod reader;
 mod report;
+mod route;
 mod send;
 mod sender;
+mod slots;
+mod tail;
 mod template;
 
 use anyhow::{Result, bail};
@@ -32,6 +40,14 @@ use report::Report;
 pub enum Kind {
     /// Sends messages, in a closed loop or at a rate
     Send(send::Options),
+    /// Reads a backlog from the start
+    Drain(drain::Options),
+    /// Sends at a rate and receives by long polling; latency is end to end
+    Tail(tail::Options),
+    /// Holds long polls of consumers that get nothing, beside sends
+    Hold(hold::Options),
+    /// Asks a name server for routes
+    Route(route::Options),
 }
 
 /// Runs a kind of load to its end and prints its result.
@@ -41,6 +57,10 @@ pub enum Kind {
 pub fn run(kind: Kind) -> Result<()> {
     let report = match kind {
         Kind::Send(options) => send::run(&options),
+        Kind::Drain(options) => drain::run(&options),
+        Kind::Tail(options) => tail::run(&options),
+        Kind::Hold(options) => hold::run(&options),
+        Kind::Route(options) => route::run(&options),
     }?;
     finish(&report)
 }

@@ -16,6 +16,7 @@ use super::links::{Links, Output};
 use super::meter::{Meter, Window};
 use super::offsets::Acknowledged;
 use super::report::Report;
+use super::slots::Slots;
 use super::template::{Template, write_digits, write_hex};
 
 /// How long answers are waited for after the window.
@@ -376,55 +377,5 @@ impl Frame {
             }
             sequence += 1;
         }
-    }
-}
-
-/// Requests of a link that wait for their answer.
-struct Slots {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
-    generation: u32,
-    generations: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    /// 0 for a free one.
-    opaque: u32,
-    queue: u32,
-    due: u64,
-}
-
-impl Slots {
-    fn new(count: u32) -> Self {
-        let empty = Slot { opaque: 0, queue: 0, due: 0 };
-        Self {
-            slots: vec![empty; count as usize],
-            free: (0..count).collect(),
-            generation: 0,
-            // An opaque is OPAQUE_MIN + generation * count + slot, below 2^31.
-            generations: (i32::MAX as u32 - OPAQUE_MIN) / count.max(1),
-        }
-    }
-
-    fn any_free(&self) -> bool {
-        !self.free.is_empty()
-    }
-
-    fn take(&mut self, queue: u32, due: u64) -> Option<u32> {
-        let slot = self.free.pop()?;
-        self.generation = (self.generation + 1) % self.generations;
-        let opaque = OPAQUE_MIN + self.generation * self.slots.len() as u32 + slot;
-        self.slots[slot as usize] = Slot { opaque, queue, due };
-        Some(opaque)
-    }
-
-    fn give(&mut self, opaque: u32) -> Option<Slot> {
-        let index = opaque.checked_sub(OPAQUE_MIN)? % self.slots.len() as u32;
-        let slot = self.slots.get_mut(index as usize).filter(|slot| slot.opaque == opaque)?;
-        let taken = *slot;
-        slot.opaque = 0;
-        self.free.push(index);
-        Some(taken)
     }
 }

@@ -1,0 +1,83 @@
+//! `bench load tail`: sends at a rate and receives by long polling. Latency is from when a message was due to be sent
+//! until it was received.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::beside::Beside;
+use super::clock::Clock;
+use super::control::Control;
+use super::flags::{Common, Sends, Target};
+use super::links::Links;
+use super::meter::Window;
+use super::pulls::{Puller, Queue, Subject};
+use super::report::Report;
+use super::sender::{Plan, Sender, Share};
+
+/// Messages an answer, at most (`pullBatchSize`).
+const PULL_BATCH: u32 = 32;
+
+/// Flags of `bench load tail`.
+#[derive(Args)]
+pub struct Options {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    sends: Sends,
+    /// Messages per second
+    #[arg(long)]
+    rate: f64,
+}
+
+/// Sends and receives.
+///
+/// # Errors
+/// When the server is not there, refuses, or answers what makes no sense.
+pub fn run(options: &Options) -> Result<Report> {
+    let Options { common, target, sends, rate } = options;
+    common.check()?;
+    target.check()?;
+    sends.check_one_thread()?;
+    let clock = Clock::start();
+    let mut control = Control::connect(&common.addr)?;
+    control.prepare(target)?;
+    let before = control.max_offsets(&target.topic, target.queues)?;
+    let form = common.header.serialize_type();
+    let sending_links = sends.connections as usize;
+    let mut links = Links::connect(&common.addr, sending_links + 1, clock)?;
+    let queues = (0..).zip(&before).map(|(id, offset)| Queue { id, offset: *offset, asked: 0 }).collect();
+    let subject = Subject { group: "bench-tail", topic: &target.topic, batch: PULL_BATCH, form };
+    let mut puller = Puller::new(subject, vec![queues], clock)?;
+    puller.join(&mut links, sending_links)?;
+    let run = common.run_id();
+    let plan = Plan {
+        topic: target.topic.clone(),
+        queues: target.queues,
+        sends: sends.clone(),
+        rate: Some(*rate),
+        oneway: false,
+        form,
+        run,
+        window: Window::after(clock, common.warmup, common.seconds),
+        clock,
+    };
+    let sender = Sender::new(&plan, Share { thread: 0, threads: 1 })?;
+    let outcome = Beside::new(sender, sending_links, puller, run, true)?.run(&mut links, clock.now())?;
+    let mut meter = outcome.received;
+    meter.errors.extend(outcome.sender.meter.errors.clone());
+    let mut report = Report::new("tail", &meter, &outcome.announcer);
+    outcome.sender.report(&mut report);
+    outcome.reader.report(&mut report);
+    let (acknowledged, received) = (outcome.sender.acknowledged.count(), outcome.reader.messages);
+    if received != acknowledged {
+        report.fail(format!("{received} messages were received, {acknowledged} were acknowledged"));
+    }
+    if outcome.refused > 0 {
+        report.fail(format!("{} pulls were refused", outcome.refused));
+    }
+    let after = control.max_offsets(&target.topic, target.queues)?;
+    outcome.sender.report_offsets(&mut report, &before, &after);
+    Ok(report)
+}
