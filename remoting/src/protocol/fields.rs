@@ -9,11 +9,26 @@ use smallvec::SmallVec;
 /// Entries that fit without a heap allocation; SEND has 14, PULL 13.
 const INLINE_ENTRIES: usize = 16;
 
-/// Text of a key or value: a range of the received header, or of [`ExtFields::added`].
-#[derive(Clone, Debug)]
-enum Span {
-    Received(Range<u32>),
-    Added(Range<u32>),
+/// Text of a key or value: a range of the received header, or of [`ExtFields::added`]. A command is moved a few times on
+/// its way, so the fields are kept small.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    /// First byte, with [`ADDED`] for a range of what was added.
+    start: u32,
+    end: u32,
+}
+
+/// Mark of a range of [`ExtFields::added`]. A header has less than 2^24 bytes.
+const ADDED: u32 = 1 << 31;
+
+impl Span {
+    fn received(range: Range<usize>) -> Self {
+        Self { start: range.start as u32, end: range.end as u32 }
+    }
+
+    fn added(range: Range<usize>) -> Self {
+        Self { start: range.start as u32 | ADDED, end: range.end as u32 }
+    }
 }
 
 /// The `extFields` of a command, in wire order.
@@ -63,10 +78,10 @@ impl ExtFields {
     pub fn push(&mut self, key: &str, value: impl fmt::Display) {
         use fmt::Write as _;
         let key = self.add(key);
-        let start = self.added.len() as u32;
+        let start = self.added.len();
         // Writing to a String cannot fail unless the Display implementation does; then the value ends there.
         let _ = write!(self.added, "{value}");
-        self.entries.push((key, Span::Added(start..self.added.len() as u32)));
+        self.entries.push((key, Span::added(start..self.added.len())));
     }
 
     /// Appends a text entry; cheaper than [`Self::push`].
@@ -102,15 +117,15 @@ impl ExtFields {
 
     fn part(&mut self, part: Part<'_>) -> Span {
         match part {
-            Part::Received(range) => Span::Received(range.start as u32..range.end as u32),
+            Part::Received(range) => Span::received(range),
             Part::Owned(text) => self.add(text),
         }
     }
 
     fn add(&mut self, value: &str) -> Span {
-        let start = self.added.len() as u32;
+        let start = self.added.len();
         self.added.push_str(value);
-        Span::Added(start..self.added.len() as u32)
+        Span::added(start..self.added.len())
     }
 
     fn text<'a>(&'a self, span: &Span) -> &'a str {
@@ -120,10 +135,8 @@ impl ExtFields {
 
 fn text<'a>(received: &'a str, added: &'a str, span: &Span) -> &'a str {
     // Spans are made from validated positions only; an empty text is the harmless answer to a broken invariant.
-    match span {
-        Span::Received(r) => received.get(r.start as usize..r.end as usize).unwrap_or_default(),
-        Span::Added(r) => added.get(r.start as usize..r.end as usize).unwrap_or_default(),
-    }
+    let of = if span.start & ADDED == 0 { received } else { added };
+    of.get((span.start & !ADDED) as usize..span.end as usize).unwrap_or_default()
 }
 
 /// A text met by a header decoder.

@@ -13,6 +13,8 @@ use super::codec::{FIELDS_MAX, FrameError};
 use super::command::{LanguageCode, RemotingCommand};
 use super::fields::{ExtFields, Part};
 
+/// Room made at once for a string with escapes; Java's properties always have some.
+const ESCAPED_BYTES: usize = 1024;
 /// Depth of values that are skipped because nobody reads them.
 const DEPTH_MAX: usize = 32;
 
@@ -51,14 +53,11 @@ pub(super) fn encode(command: &RemotingCommand, out: &mut BytesMut) {
 /// Appends a JSON string. Control characters are escaped as fastjson2 does.
 fn put_text(text: &str, out: &mut BytesMut) {
     out.put_u8(b'"');
-    let bytes = text.as_bytes();
-    let mut done = 0;
-    for (at, byte) in bytes.iter().enumerate() {
-        if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' {
-            continue;
-        }
-        out.put_slice(&bytes[done..at]);
-        done = at + 1;
+    let mut bytes = text.as_bytes();
+    while let Some(at) = bytes.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\')) {
+        out.put_slice(&bytes[..at]);
+        let byte = bytes[at];
+        bytes = &bytes[at + 1..];
         match byte {
             b'"' => out.put_slice(b"\\\""),
             b'\\' => out.put_slice(b"\\\\"),
@@ -75,7 +74,7 @@ fn put_text(text: &str, out: &mut BytesMut) {
             }
         }
     }
-    out.put_slice(&bytes[done..]);
+    out.put_slice(bytes);
     out.put_u8(b'"');
 }
 
@@ -193,13 +192,23 @@ impl<'a> Parser<'a> {
             if fields.len() == FIELDS_MAX {
                 return self.error("too many fields");
             }
-            let key = self.string()?;
-            if !self.eat(b':') {
-                return self.error("expected :");
-            }
-            // Null values are dropped, as in Java.
-            if let Some(value) = self.scalar()? {
-                fields.push_parts(key.part(), value.part());
+            // The common case first: two strings without an escape.
+            let begin = self.at;
+            if let Some(key) = self.plain_string()
+                && self.eat(b':')
+                && let Some(value) = self.plain_string()
+            {
+                fields.push_parts(Part::Received(key), Part::Received(value));
+            } else {
+                self.at = begin;
+                let key = self.string()?;
+                if !self.eat(b':') {
+                    return self.error("expected :");
+                }
+                // Null values are dropped, as in Java.
+                if let Some(value) = self.scalar()? {
+                    fields.push_parts(key.part(), value.part());
+                }
             }
             if self.eat(b'}') {
                 return Ok(());
@@ -210,57 +219,74 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// A string without an escape; otherwise `None`, with the position anywhere.
+    fn plain_string(&mut self) -> Option<Range<usize>> {
+        if !self.eat(b'"') {
+            return None;
+        }
+        let start = self.at;
+        let rest = self.text.as_bytes().get(start..)?;
+        let length = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        self.at = start + length + 1;
+        (rest.get(length) == Some(&b'"')).then_some(start..start + length)
+    }
+
     fn string(&mut self) -> Result<Scalar, FrameError> {
         if !self.eat(b'"') {
             return self.error("expected a string");
         }
         let start = self.at;
-        let bytes = self.text.as_bytes();
-        while let Some(byte) = bytes.get(self.at) {
-            match byte {
-                b'"' => {
-                    self.at += 1;
-                    return Ok(Scalar::Plain(start..self.at - 1));
-                }
-                b'\\' => return self.escaped(start),
-                _ => self.at += 1,
+        self.at -= 1;
+        if let Some(range) = self.plain_string() {
+            return Ok(Scalar::Plain(range));
+        }
+        match self.text.as_bytes().get(start..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
+            Some(length) => {
+                self.at = start + length;
+                self.escaped(start)
+            }
+            None => {
+                self.at = self.text.len();
+                self.error("string without end")
             }
         }
-        self.error("string without end")
     }
 
     /// The rest of a string whose first escape is here.
     fn escaped(&mut self, start: usize) -> Result<Scalar, FrameError> {
-        let mut out = String::from(self.text.get(start..self.at).unwrap_or_default());
-        let mut rest = self.text.get(self.at..).unwrap_or_default().chars();
-        while let Some(c) = rest.next() {
-            let c = match c {
-                '"' => {
-                    self.at = self.text.len() - rest.as_str().len();
-                    return Ok(Scalar::Unescaped(out));
-                }
-                '\\' => match rest.next() {
-                    Some('n') => '\n',
-                    Some('r') => '\r',
-                    Some('t') => '\t',
-                    Some('b') => '\u{8}',
-                    Some('f') => '\u{c}',
-                    Some('u') => unicode(&mut rest),
-                    // Java's escapes of vertical tab and NUL.
-                    Some('v') => '\u{b}',
-                    Some('0') => '\0',
-                    Some(c @ ('"' | '\\' | '/' | '\'')) => c,
-                    _ => {
-                        self.at = self.text.len() - rest.as_str().len();
-                        return self.error("unknown escape");
-                    }
-                },
-                c => c,
+        let mut out = String::with_capacity((self.text.len() - start).min(ESCAPED_BYTES));
+        out.push_str(self.text.get(start..self.at).unwrap_or_default());
+        loop {
+            // Stops at ASCII bytes only, so every cut is between characters.
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let Some(length) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\')) else {
+                self.at = self.text.len();
+                return self.error("string without end");
             };
+            let (run, rest) = rest.split_at(length);
+            out.push_str(run);
+            self.at += length + 1;
+            let mut rest = rest.chars();
+            if rest.next() == Some('"') {
+                return Ok(Scalar::Unescaped(out));
+            }
+            let c = match rest.next() {
+                Some('u') => Some(unicode(&mut rest)),
+                Some('n') => Some('\n'),
+                Some('r') => Some('\r'),
+                Some('t') => Some('\t'),
+                Some('b') => Some('\u{8}'),
+                Some('f') => Some('\u{c}'),
+                // Java's escapes of vertical tab and NUL.
+                Some('v') => Some('\u{b}'),
+                Some('0') => Some('\0'),
+                Some(c @ ('"' | '\\' | '/' | '\'')) => Some(c),
+                _ => None,
+            };
+            self.at = self.text.len() - rest.as_str().len();
+            let Some(c) = c else { return self.error("unknown escape") };
             out.push(c);
         }
-        self.at = self.text.len();
-        self.error("string without end")
     }
 
     /// The text of a string, number or boolean; `None` for null.
