@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::BytesMut;
@@ -17,6 +17,10 @@ use super::links::resolve;
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Requests written before their answers are read.
 const PIPELINE: usize = 256;
+/// A topic that does not grow for so long grows no more.
+pub const STILL: Duration = Duration::from_secs(2);
+/// Between two looks at a topic.
+const LOOK_PERIOD: Duration = Duration::from_millis(50);
 /// Read and write for all.
 const PERM_READ_WRITE: i32 = 6;
 
@@ -132,4 +136,36 @@ impl Control {
         }
         Ok(offsets)
     }
+
+    /// The maximum offsets once a topic has grown by `expected` messages since `before`, or has not grown for `still`.
+    /// Java acknowledges a message before its queue has it.
+    ///
+    /// # Errors
+    /// When the broker does not tell an offset.
+    pub fn await_growth(
+        &mut self,
+        target: &Target,
+        before: &[u64],
+        expected: u64,
+        still: Duration,
+    ) -> Result<Vec<u64>> {
+        let mut most = 0;
+        let mut since = Instant::now();
+        loop {
+            let after = self.max_offsets(&target.topic, target.queues)?;
+            let growth = growth_of(before, &after);
+            if growth > most {
+                (most, since) = (growth, Instant::now());
+            }
+            if most >= expected || since.elapsed() > still {
+                return Ok(after);
+            }
+            std::thread::sleep(LOOK_PERIOD);
+        }
+    }
+}
+
+/// Messages between two looks at a topic.
+pub fn growth_of(before: &[u64], after: &[u64]) -> u64 {
+    after.iter().sum::<u64>().saturating_sub(before.iter().sum())
 }

@@ -1,14 +1,14 @@
 //! `bench load send`: sends in a closed loop or at a rate.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use super::answer::Answer;
 use super::clock::Clock;
-use super::control::Control;
+use super::control::{Control, STILL, growth_of};
 use super::flags::{Common, Sends, Target};
 use super::links::{Driver, Links, Output, Turn};
 use super::meter::{Announcer, Window};
@@ -17,10 +17,6 @@ use super::sender::{Plan, Sender, Share};
 
 /// One-way and delayed messages are stored some time after they were sent; how long a topic is watched for them.
 const STORED_WAIT: Duration = Duration::from_secs(15);
-/// A topic that does not grow for so long grows no more.
-const STILL: Duration = Duration::from_secs(1);
-/// Between two looks at a topic.
-const LOOK_PERIOD: Duration = Duration::from_millis(50);
 /// Delay levels whose end is waited for: 1, 5, 10 s.
 const DELAY_SECONDS: [u64; 3] = [1, 5, 10];
 
@@ -121,7 +117,7 @@ fn check_stored(
             return Ok(());
         };
         let still = Duration::from_secs(*delay) + STORED_WAIT;
-        let after = await_growth(control, target, before, expected, still)?;
+        let after = control.await_growth(target, before, expected, still)?;
         report.found("delivered", growth_of(before, &after));
         if growth_of(before, &after) != expected {
             report.fail(format!("{} of {expected} delayed messages were delivered", growth_of(before, &after)));
@@ -129,11 +125,11 @@ fn check_stored(
         return Ok(());
     }
     if !*oneway {
-        let after = control.max_offsets(&target.topic, target.queues)?;
+        let after = control.await_growth(target, before, expected, STILL)?;
         sender.report_offsets(report, before, &after);
         return Ok(());
     }
-    let stored = growth_of(before, &await_growth(control, target, before, expected, STILL)?);
+    let stored = growth_of(before, &control.await_growth(target, before, expected, STILL)?);
     report.found("stored", stored);
     if stored < expected {
         // Nobody promised to store them: what flow control is for sends with answers.
@@ -142,33 +138,6 @@ fn check_stored(
         report.fail(format!("{stored} messages are stored, {expected} were sent"));
     }
     Ok(())
-}
-
-fn growth_of(before: &[u64], after: &[u64]) -> u64 {
-    after.iter().sum::<u64>().saturating_sub(before.iter().sum())
-}
-
-/// Waits until a topic grew by `expected` messages, or does not grow for `still`.
-fn await_growth(
-    control: &mut Control,
-    target: &Target,
-    before: &[u64],
-    expected: u64,
-    still: Duration,
-) -> Result<Vec<u64>> {
-    let mut grown = 0;
-    let mut since = Instant::now();
-    loop {
-        let after = control.max_offsets(&target.topic, target.queues)?;
-        let now = growth_of(before, &after);
-        if now > grown {
-            (grown, since) = (now, Instant::now());
-        }
-        if grown >= expected || since.elapsed() > still {
-            return Ok(after);
-        }
-        thread::sleep(LOOK_PERIOD);
-    }
 }
 
 /// How much a topic grew in the window.

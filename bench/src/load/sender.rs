@@ -11,6 +11,7 @@ use hypergol_remoting::{RemotingCommand, RequestCode};
 use super::answer::{Answer, OPAQUE_MIN};
 use super::body::{BodyMaker, TRAILER_BYTES};
 use super::clock::{self, Clock, SECOND};
+use super::control::growth_of;
 use super::flags::Sends;
 use super::links::{Links, Output};
 use super::meter::{Meter, Window};
@@ -273,8 +274,7 @@ impl Sender {
 
     /// Tells whether exactly the acknowledged messages are in the topic.
     pub fn report_offsets(&self, report: &mut Report, before: &[u64], after: &[u64]) {
-        let grown = after.iter().sum::<u64>() - before.iter().sum::<u64>();
-        report.found("stored", grown);
+        report.found("stored", growth_of(before, after));
         match self.acknowledged.check(before, after) {
             Ok(()) => report.found("offsets", "each acknowledged once"),
             Err(error) => report.fail(error.to_string()),

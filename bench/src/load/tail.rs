@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::beside::Beside;
 use super::clock::Clock;
-use super::control::Control;
+use super::control::{Control, STILL};
 use super::flags::{Common, Sends, Target};
 use super::links::Links;
 use super::meter::Window;
@@ -77,7 +77,8 @@ pub fn run(options: &Options) -> Result<Report> {
     if outcome.refused > 0 {
         report.fail(format!("{} pulls were refused", outcome.refused));
     }
-    let after = control.max_offsets(&target.topic, target.queues)?;
+    let expected = outcome.sender.acknowledged.count();
+    let after = control.await_growth(target, &before, expected, STILL)?;
     outcome.sender.report_offsets(&mut report, &before, &after);
     Ok(report)
 }
