@@ -93,6 +93,11 @@ impl Settings for BrokerSettings {
         vec![&mut self.broker, &mut self.server, &mut self.client, &mut self.store, &mut self.auth]
     }
 
+    /// Java registers the access control keys with no configuration request.
+    fn shown_tables(&self) -> Vec<&dyn Table> {
+        vec![&self.broker, &self.server, &self.client, &self.store]
+    }
+
     fn check(&self) -> Result<(), String> {
         check(self).map_err(|error| error.to_string())
     }

@@ -50,7 +50,6 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(path) = &arguments.config_file {
         start_file = Properties::read(path)?;
         unknown = settings::apply(&mut broker, &start_file)?;
-        broker.broker.broker_config_path = Some(path.to_string_lossy().into_owned());
     }
     if arguments.print_config_item || arguments.print_important_config {
         print!("{}", settings::print(&broker, arguments.print_important_config));

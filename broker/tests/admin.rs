@@ -171,6 +171,8 @@ fn the_configuration_is_told_and_changed() {
     let text = seen(&answer).2;
     assert!(text.lines().any(|line| line == "brokerName=broker-a"), "{text}");
     assert!(text.lines().is_sorted());
+    // As in Java, access control is no part of what is told.
+    assert!(!text.contains("authenticationEnabled") && !text.contains("\nbrokerConfigPath="), "{text}");
     let version = answer.fields.get("version").unwrap().to_owned();
 
     assert_eq!(client.call(R::UpdateBrokerConfig, &[], "longPollingEnable=false\nnoSuchKey=1\n").code, 0);
@@ -214,6 +216,22 @@ fn runtime_figures_have_every_key_that_tools_read() {
     {
         assert!(table.contains_key(key), "{key}");
     }
+}
+
+#[test]
+fn times_and_addresses_look_like_javas() {
+    let node = Node::start();
+    let mut client = node.connect();
+    create(&mut client, "T", "1", "");
+    let span = seen(&client.call(R::QueryConsumeTimeSpan, &[("topic", "T"), ("group", "G")], "")).2;
+    let time = span.split(r#""minTimeStampStr":""#).nth(1).unwrap().split('"').next().unwrap();
+    let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    assert_eq!(shape, "0000-00-00#00:00:00:000");
+
+    let heartbeat = r#"{"clientID":"c","producerDataSet":[{"groupName":"P"}]}"#;
+    assert_eq!(client.call(R::HeartBeat, &[], heartbeat).code, 0);
+    let producers = seen(&client.call(R::GetAllProducerInfo, &[], "")).2;
+    assert!(producers.contains(r#""remoteIP":"/127.0.0.1:"#), "{producers}");
 }
 
 #[test]

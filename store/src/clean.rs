@@ -61,7 +61,7 @@ pub struct Usage {
     pub ratio: f64,
     /// Bytes of the file system.
     pub total_bytes: u64,
-    /// Bytes this process may still use.
+    /// Bytes not used, root's reserve among them. Java: `File.getFreeSpace`.
     pub free_bytes: u64,
 }
 
@@ -82,7 +82,7 @@ impl Usage {
         let used = u128::from(total.saturating_sub(not_used));
         let entire = used + u128::from(available);
         let percent = if entire == 0 { 100 } else { (used * 100).div_ceil(entire) };
-        Usage { ratio: percent as f64 / 100.0, total_bytes: total, free_bytes: available }
+        Usage { ratio: percent as f64 / 100.0, total_bytes: total, free_bytes: not_used }
     }
 }
 

@@ -74,7 +74,7 @@ hypergol_config::config_table! {
         /// CQ recovery pool.
         recover_thread_pool_nums: i32 = 32; "recoverThreadPoolNums" live(),
         /// End transaction pool.
-        end_transaction_thread_pool_nums: i32 = (8 + processors() * 2).max(20); "endTransactionThreadPoolNums" live(),
+        end_transaction_thread_pool_nums: i32 = (8 + processors() * 2).max(processors().min(4) * 4); "endTransactionThreadPoolNums" live(),
         /// Ms between consumer offset persists.
         flush_consumer_offset_interval: i32 = 5000; "flushConsumerOffsetInterval" restart(),
         /// Ms, history offset flush (unused by default store).

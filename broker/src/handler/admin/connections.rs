@@ -65,7 +65,8 @@ pub fn all_producers(broker: &Arc<Broker>, _: &RemotingCommand) -> Answer {
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let info = |client: ClientInfo| ProducerInfo {
         last_update_timestamp: client.seen_ms(now, now_ms),
-        remote_ip: client.channel.peer().to_string(),
+        // As Java writes a socket address: no host name before the slash.
+        remote_ip: format!("/{}", client.channel.peer()),
         language: Some(client.language),
         version: client.version,
         client_id: client.client_id,

@@ -123,10 +123,10 @@ pub fn time_span(broker: &Arc<Broker>, request: &RemotingCommand) -> Answer {
     json(&QueryConsumeTimeSpanBody { consume_time_span_set: (0..config.write_queue_nums).map(span).collect() })
 }
 
-/// `yyyy-MM-dd HH:mm:ss,SSS` in the server's time zone, as Java prints it.
+/// `yyyy-MM-dd#HH:mm:ss:SSS` in the server's time zone. Java: `UtilAll.YYYY_MM_DD_HH_MM_SS_SSS`.
 fn readable(timestamp_ms: i64) -> Option<String> {
     let format =
-        time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second],[subsecond digits:3]");
+        time::macros::format_description!("[year]-[month]-[day]#[hour]:[minute]:[second]:[subsecond digits:3]");
     let time = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(timestamp_ms) * 1_000_000).ok()?;
     let offset = time::UtcOffset::local_offset_at(time).unwrap_or(time::UtcOffset::UTC);
     time.to_offset(offset).format(format).ok()
