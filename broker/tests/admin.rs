@@ -82,6 +82,18 @@ fn what_a_topic_cannot_be_is_refused_before_a_file_is_touched() {
         assert_eq!(answer.code, code as i32, "{name:?} {queues} {attributes} {:?}", answer.remark);
         assert!(answer.remark.is_some());
     }
+    let fields = [
+        ("topic", "T"),
+        ("defaultTopic", "TBW102"),
+        ("readQueueNums", "4"),
+        ("writeQueueNums", "4"),
+        ("perm", "6"),
+        ("topicFilterType", "NO_TAG"),
+        ("topicSysFlag", "0"),
+        ("order", "false"),
+    ];
+    let answer = client.call(R::UpdateAndCreateTopic, &fields, "");
+    assert_eq!(seen(&answer), (1, Some("topicFilterType = [NO_TAG] value invalid"), String::new()));
     assert!(topic(&mut client, "T").is_none());
     let list = r#"{"topicConfigList":[{"topicName":"U"},{"topicName":"a/b"}]}"#;
     assert_eq!(client.call(R::UpdateAndCreateTopicList, &[], list).code, 29);
@@ -116,6 +128,25 @@ fn groups_are_created_forbidden_and_deleted() {
     assert_eq!(client.call(R::DeleteSubscriptionGroup, &fields, "").code, 0);
     assert!(node.broker.groups.get("G").is_none());
     assert!(node.broker.offsets.topics_of("G").is_empty());
+}
+
+#[test]
+fn attributes_of_a_group_are_altered_not_replaced() {
+    let node = Node::start();
+    let mut client = node.connect();
+    let mut update = |attributes: &str| {
+        let body = format!(r#"{{"groupName":"G","attributes":{{{attributes}}}}}"#);
+        let answer = client.call(R::UpdateAndCreateSubscriptionGroup, &[], body);
+        let kept = node.broker.groups.get("G").map(|group| group.attributes.clone());
+        let kept: Vec<String> = kept.into_iter().flatten().map(|(name, value)| format!("{name}={value}")).collect();
+        (answer.code, kept.join(","))
+    };
+    assert_eq!(update(r#""+no.such":"1""#), (1, String::new()), "not created either");
+    assert_eq!(update(r#""+priority.factor":"101""#), (1, String::new()));
+    assert_eq!(update(r#""+priority.factor":"50""#), (0, "priority.factor=50".to_owned()));
+    assert_eq!(update(""), (0, "priority.factor=50".to_owned()), "no change of attributes");
+    assert_eq!(update(r#""+lite.sub.wildcard":"x""#), (0, "lite.sub.wildcard=x,priority.factor=50".to_owned()));
+    assert_eq!(update(r#""-priority.factor":"""#), (0, "lite.sub.wildcard=x".to_owned()));
 }
 
 #[test]

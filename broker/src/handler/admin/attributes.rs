@@ -1,7 +1,7 @@
-//! Attributes of topics: how an administrator changes them, and what they may be.
+//! Attributes of topics and groups: how an administrator changes them, and what they may be.
 //!
 //! A change reads `+key=value,-key`; `+` adds or alters, `-` removes. Java: AttributeParser, AttributeUtil,
-//! TopicAttributes.
+//! TopicAttributes, SubscriptionGroupAttributes.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,12 @@ pub type Attributes = BTreeMap<String, String>;
 enum Domain {
     OneOf(&'static [&'static str]),
     Long { min: i64, max: i64 },
+    Bool,
+    Text,
 }
 
-struct Attribute {
+/// An attribute that there is.
+pub struct Attribute {
     name: &'static str,
     changeable: bool,
     domain: Domain,
@@ -23,12 +26,28 @@ struct Attribute {
 const MESSAGE_TYPES: &[&str] = &["UNSPECIFIED", "NORMAL", "FIFO", "DELAY", "TRANSACTION", "PRIORITY", "MIXED", "LITE"];
 
 /// Every attribute that a topic may have. `lite.topic.expiration` is in minutes, at most 30 days.
-const TOPIC_ATTRIBUTES: [Attribute; 5] = [
+pub const OF_TOPICS: &[Attribute] = &[
     Attribute { name: "queue.type", changeable: false, domain: Domain::OneOf(&["BatchCQ", "SimpleCQ"]) },
     Attribute { name: "cleanup.policy", changeable: false, domain: Domain::OneOf(&["DELETE", "COMPACTION"]) },
     Attribute { name: "message.type", changeable: true, domain: Domain::OneOf(MESSAGE_TYPES) },
     Attribute { name: "reserve.time", changeable: true, domain: Domain::Long { min: -1, max: i64::MAX } },
     Attribute { name: "lite.topic.expiration", changeable: true, domain: Domain::Long { min: -1, max: 30 * 24 * 60 } },
+];
+
+/// Every attribute that a group may have. Those of lite topics are kept for brokers that have lite topics.
+pub const OF_GROUPS: &[Attribute] = &[
+    Attribute { name: "priority.factor", changeable: true, domain: Domain::Long { min: 0, max: 100 } },
+    Attribute { name: "lite.bind.topic", changeable: true, domain: Domain::Text },
+    Attribute { name: "lite.sub.model", changeable: true, domain: Domain::OneOf(&["Shared", "Exclusive"]) },
+    Attribute { name: "lite.sub.reset.offset.exclusive", changeable: true, domain: Domain::Bool },
+    Attribute { name: "lite.sub.reset.offset.unsubscribe", changeable: true, domain: Domain::Bool },
+    Attribute { name: "lite.sub.client.quota", changeable: true, domain: Domain::Long { min: -1, max: i64::MAX } },
+    Attribute {
+        name: "lite.sub.client.max.event.cnt",
+        changeable: true,
+        domain: Domain::Long { min: 10, max: i64::MAX },
+    },
+    Attribute { name: "lite.sub.wildcard", changeable: true, domain: Domain::Text },
 ];
 
 /// Splits `+key=value,-key` into signed keys and values; a removed key has an empty value.
@@ -50,8 +69,9 @@ pub fn parse(text: &str) -> Result<Attributes, String> {
     Ok(changes)
 }
 
-/// The attributes of a topic after `changes` (signed keys); `current` is `None` for a topic that is being created.
-pub fn alter(current: Option<&Attributes>, changes: &Attributes) -> Result<Attributes, String> {
+/// The attributes after `changes` (signed keys), of a topic or a group that may have those of `known`; `current` is
+/// `None` for one that is being created.
+pub fn alter(known: &[Attribute], current: Option<&Attributes>, changes: &Attributes) -> Result<Attributes, String> {
     let mut result = current.cloned().unwrap_or_default();
     for (signed, value) in changes {
         let name = signed.get(1..).unwrap_or_default();
@@ -65,10 +85,8 @@ pub fn alter(current: Option<&Attributes>, changes: &Attributes) -> Result<Attri
             (Some(b'-'), Some(_)) => return Err(format!("attempt to delete a nonexistent key: {name}")),
             _ => return Err(format!("wrong format key: {name}")),
         };
-        let attribute = TOPIC_ATTRIBUTES
-            .iter()
-            .find(|attribute| attribute.name == name)
-            .ok_or_else(|| format!("unsupported key: {name}"))?;
+        let attribute =
+            known.iter().find(|attribute| attribute.name == name).ok_or_else(|| format!("unsupported key: {name}"))?;
         if current.is_some() && !attribute.changeable {
             return Err(format!("attempt to update an unchangeable attribute. key: {name}"));
         }
@@ -87,6 +105,8 @@ impl Attribute {
         let valid = match &self.domain {
             Domain::OneOf(values) => values.contains(&value),
             Domain::Long { min, max } => value.parse::<i64>().is_ok_and(|value| (*min..=*max).contains(&value)),
+            Domain::Bool => ["true", "false"].iter().any(|word| value.eq_ignore_ascii_case(word)),
+            Domain::Text => true,
         };
         if valid { Ok(()) } else { Err(format!("value {value:?} of attribute {} is out of range", self.name)) }
     }
@@ -111,6 +131,9 @@ mod tests {
 
     #[test]
     fn alters_what_may_be_altered() {
+        fn alter(current: Option<&Attributes>, changes: &Attributes) -> Result<Attributes, String> {
+            super::alter(OF_TOPICS, current, changes)
+        }
         let created = alter(None, &parse("+message.type=FIFO,+queue.type=BatchCQ").unwrap()).unwrap();
         assert_eq!(created, of(&[("message.type", "FIFO"), ("queue.type", "BatchCQ")]));
         let altered = alter(Some(&created), &parse("+message.type=DELAY,+reserve.time=5").unwrap()).unwrap();
@@ -127,6 +150,21 @@ mod tests {
             (None, "++message.type=FIFO"),
         ] {
             assert!(alter(current, &parse(changes).unwrap()).is_err(), "{changes}");
+        }
+    }
+
+    #[test]
+    fn groups_have_attributes_of_their_own() {
+        for (changes, valid) in [
+            ("+priority.factor=100", true),
+            ("+priority.factor=101", false),
+            ("+lite.sub.model=Exclusive", true),
+            ("+lite.sub.reset.offset.exclusive=TRUE", true),
+            ("+lite.sub.reset.offset.exclusive=1", false),
+            ("+lite.bind.topic=T", true),
+            ("+message.type=FIFO", false),
+        ] {
+            assert_eq!(alter(OF_GROUPS, None, &parse(changes).unwrap()).is_ok(), valid, "{changes}");
         }
     }
 }

@@ -12,7 +12,7 @@ use hypergol_remoting::protocol::header::group::{
 };
 use hypergol_remoting::{RemotingCommand, Responder, ResponseCode};
 
-use super::{Answer, Refusal, answer, answer_blocking, json, when_written};
+use super::{Answer, Refusal, answer, answer_blocking, attributes, json, when_written};
 use crate::context::Broker;
 use crate::groups::FORBIDDEN_READ;
 use crate::names;
@@ -37,12 +37,20 @@ fn change(broker: &Arc<Broker>, groups: Result<Vec<SubscriptionGroupConfig>, Ref
         for group in &groups {
             names::check_group(&group.group_name).map_err(Refusal::invalid)?;
         }
-        Ok(groups)
+        groups.into_iter().map(|group| with_attributes(broker, group)).collect()
     });
     match checked {
         Ok(groups) => broker.groups.update(groups, when_written(responder)),
         Err(refusal) => answer(responder, Err(refusal)),
     }
+}
+
+/// Works out the attributes of a group, which are still changes (`+key`, `-key`).
+fn with_attributes(broker: &Broker, mut group: SubscriptionGroupConfig) -> Result<SubscriptionGroupConfig, Refusal> {
+    let current = broker.groups.get(&group.group_name);
+    let current = current.as_ref().map(|group| &group.attributes);
+    group.attributes = attributes::alter(attributes::OF_GROUPS, current, &group.attributes).map_err(Refusal::failed)?;
+    Ok(group)
 }
 
 /// GET_SUBSCRIPTIONGROUP_CONFIG (352).

@@ -26,10 +26,10 @@ const QUEUES_MAX: i32 = 65_535;
 /// UPDATE_AND_CREATE_TOPIC (17).
 pub fn update(broker: &Arc<Broker>, request: &RemotingCommand, responder: Responder) {
     let wanted = request.header::<CreateTopicRequestHeader>().map_err(Refusal::from).and_then(|header| {
-        let filter_type = if header.topic_filter_type == "MULTI_TAG" {
-            TopicFilterType::MultiTag
-        } else {
-            TopicFilterType::SingleTag
+        let filter_type = match header.topic_filter_type.as_str() {
+            "SINGLE_TAG" => TopicFilterType::SingleTag,
+            "MULTI_TAG" => TopicFilterType::MultiTag,
+            other => return Err(Refusal::failed(format!("topicFilterType = [{other}] value invalid"))),
         };
         Ok(TopicConfig {
             read_queue_nums: header.read_queue_nums,
@@ -80,7 +80,7 @@ fn check(broker: &Broker, mut topic: TopicConfig) -> Result<TopicConfig, Refusal
     }
     let current = broker.topics.get(name);
     let current: Option<&Attributes> = current.as_ref().map(|topic| &topic.attributes);
-    topic.attributes = attributes::alter(current, &topic.attributes).map_err(Refusal::failed)?;
+    topic.attributes = attributes::alter(attributes::OF_TOPICS, current, &topic.attributes).map_err(Refusal::failed)?;
     Ok(topic)
 }
 
