@@ -128,6 +128,8 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
             admin::blocking(broker, request, responder, admin::store::delete_expired_commit_log);
         }
         R::CleanUnusedTopic => admin::blocking(broker, request, responder, admin::store::clean_unused_topics),
+        R::GetBrokerHaStatus => admin::at_once(broker, &request, responder, admin::ha::status),
+        R::GetBrokerEpochCache => admin::at_once(broker, &request, responder, admin::ha::epochs),
         R::HeartBeat => client::heart_beat(broker, request, responder),
         R::UnregisterClient => client::unregister_client(broker, request, responder),
         R::CheckClientConfig => client::check_client_config(broker, request, responder),
@@ -155,9 +157,7 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
         | R::UpdateAndCreateStaticTopic
         | R::NotifyMinBrokerIdChange
         | R::ExchangeBrokerHaInfo
-        | R::GetBrokerHaStatus
         | R::ResetMasterFlushOffset
-        | R::GetBrokerEpochCache
         | R::NotifyBrokerRoleChanged
         | R::UpdateColdDataFlowCtrConfig
         | R::RemoveColdDataFlowCtrConfig

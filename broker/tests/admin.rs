@@ -266,6 +266,25 @@ fn times_and_addresses_look_like_javas() {
 }
 
 #[test]
+fn a_master_without_slaves_tells_its_replication() {
+    let node = Node::start();
+    let mut client = node.connect();
+    create(&mut client, "T", "1", "");
+    node.store("T", 0, b"body", &[]);
+    let end = node.broker.store.max_physical_offset();
+    let answer = client.call(R::GetBrokerHaStatus, &[], "");
+    let expected = concat!(
+        r#"{"haClientRuntimeInfo":{"lastReadTimestamp":0,"lastWriteTimestamp":0,"masterFlushOffset":0,"maxOffset":0,"#,
+        r#""transferredByteInSecond":0},"haConnectionInfo":[],"inSyncSlaveNums":0,"master":true,"#,
+        r#""masterCommitLogMaxOffset":"#
+    );
+    assert!(end > 0);
+    assert_eq!(seen(&answer), (0, None, format!("{expected}{end}}}")));
+    let epochs = client.call(R::GetBrokerEpochCache, &[], "");
+    assert_eq!(seen(&epochs), (1, Some("this request only for controllerMode "), String::new()));
+}
+
+#[test]
 fn a_consumer_that_is_not_there_cannot_be_asked() {
     let node = Node::start();
     let mut client = node.connect();

@@ -8,6 +8,7 @@ pub mod config;
 pub mod connections;
 pub mod consume_stats;
 pub mod group;
+pub mod ha;
 pub mod offset;
 pub mod relay;
 pub mod reset;
