@@ -237,6 +237,34 @@ impl Topics {
         })
     }
 
+    /// Creates the retry topic of a group whose consumers are there, or sets its order flag; `ordered` is `None` where
+    /// they did not say what they subscribe to. The caller has checked the name.
+    pub fn create_for_consumers(&self, name: &str, queues: i32, sys_flag: i32, ordered: Option<bool>) {
+        let differs = |topic: &TopicConfig| ordered.is_some_and(|ordered| topic.order != ordered);
+        if self.get(name).is_some_and(|topic| !differs(&topic)) {
+            return;
+        }
+        let _change = self.change.lock();
+        let changed = match self.get(name) {
+            None => TopicConfig {
+                read_queue_nums: queues,
+                write_queue_nums: queues,
+                perm: PERM_READ | PERM_WRITE,
+                topic_sys_flag: sys_flag,
+                order: ordered.unwrap_or_default(),
+                ..TopicConfig::new(name)
+            },
+            Some(topic) if differs(&topic) => TopicConfig { order: !topic.order, ..TopicConfig::clone(&topic) },
+            Some(_) => return,
+        };
+        self.insert(changed);
+    }
+
+    /// Whether a topic's messages are kept in order.
+    pub fn is_ordered(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|topic| topic.order)
+    }
+
     /// Creates a topic unless it exists. The caller has checked the name.
     pub fn create_if_absent(&self, topic: TopicConfig) -> Arc<TopicConfig> {
         let _change = self.change.lock();

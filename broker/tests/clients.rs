@@ -9,6 +9,7 @@ use hypergol_remoting::protocol::body::assignment::{
     MessageQueueAssignment, MessageRequestMode, QueryAssignmentResponseBody,
 };
 use hypergol_remoting::protocol::body::route::{QueueData, TopicRouteData};
+use hypergol_remoting::protocol::body::topic::TopicConfig;
 use hypergol_remoting::protocol::fastjson::Body;
 use hypergol_remoting::{Handler, Limits, RemotingCommand, RequestCode as R, Responder, ResponseCode, Server};
 use support::{Client, Node, seen, wait_until};
@@ -88,6 +89,31 @@ fn members_of_a_group_learn_of_each_other() {
     assert_eq!(list(&mut a, "G").2, r#"{"consumerIdList":["a"]}"#);
     drop(a);
     wait_until(|| node.broker.consumers.groups().is_empty() && !node.broker.producers.is_online("P"));
+}
+
+#[test]
+fn the_retry_topic_of_a_group_is_ordered_as_what_it_subscribes_to() {
+    let node = Node::start();
+    let mut client = node.connect();
+    let ordered = || node.broker.topics.get("%RETRY%G").map(|topic| topic.order);
+    let set = |order: bool| {
+        let topic = TopicConfig { order, ..TopicConfig::new("T") };
+        node.broker.topics.update(vec![topic], Box::new(|_| ()));
+    };
+    set(true);
+    beat(&mut client, heartbeat("a", &["G"]));
+    assert_eq!(ordered(), Some(true));
+    // A heartbeat that leaves the subscriptions out says nothing of it.
+    let short =
+        heartbeat_with("a", &["G"], 7, "CLUSTERING", 1).replace(r#""withoutSub":false"#, r#""withoutSub":true"#);
+    beat(&mut client, short);
+    assert_eq!(ordered(), Some(true));
+    let version = node.broker.topics.version();
+    beat(&mut client, heartbeat("a", &["G"]));
+    assert_eq!(node.broker.topics.version(), version, "nothing changed");
+    set(false);
+    beat(&mut client, heartbeat("a", &["G"]));
+    assert_eq!(ordered(), Some(false));
 }
 
 #[test]

@@ -20,8 +20,6 @@ const SUPPORTS_V2: &str = "IS_SUPPORT_HEART_BEAT_V2";
 const SUBSCRIPTIONS_CHANGED: &str = "IS_SUB_CHANGE";
 /// Bit of a topic's system flag: subscribed to in unit mode. Java: TopicSysFlag.FLAG_UNIT_SUB.
 const UNIT_SUBSCRIPTION: i32 = 2;
-/// Permission of a retry topic.
-const READ_AND_WRITE: i32 = 6;
 
 /// HEART_BEAT: notes what the client produces to and consumes from, and tells the members of a group that changed.
 ///
@@ -64,7 +62,9 @@ fn register(broker: &Arc<Broker>, client: &ClientInfo, consumer: ConsumerData, w
     let Some(config) = broker.groups.find_or_create(&broker.config().broker, &consumer.group_name) else { return };
     let system_flag = if consumer.unit_mode { UNIT_SUBSCRIPTION } else { 0 };
     let retry_topic = retry_topic(&consumer.group_name);
-    broker.topics.create_for_group(&retry_topic, config.retry_queue_nums, READ_AND_WRITE, system_flag);
+    let subscribed = &consumer.subscription_data_set;
+    let ordered = (!without_subscriptions).then(|| subscribed.iter().any(|s| broker.topics.is_ordered(&s.topic)));
+    broker.topics.create_for_consumers(&retry_topic, config.retry_queue_nums, system_flag, ordered);
     let mode = ConsumeMode {
         consume_type: consumer.consume_type,
         message_model: consumer.message_model,
