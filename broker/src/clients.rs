@@ -1,11 +1,13 @@
 //! What the broker knows of a client that sent a heartbeat, and what it tells clients of their groups.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hypergol_remoting::protocol::command::LanguageCode;
 use hypergol_remoting::protocol::header::client::NotifyConsumerIdsChangedRequestHeader;
 use hypergol_remoting::{Channel, RemotingCommand, RequestCode};
+use parking_lot::Mutex;
 use tracing::info;
 
 use crate::consumers::GroupChange;
@@ -17,6 +19,8 @@ pub const GROUPS_PER_CHANNEL_MAX: usize = 10_000;
 
 /// Time between scans for clients that went silent. Java: ClientHousekeepingService, 10 s.
 const SCAN_INTERVAL: Duration = Duration::from_secs(10);
+/// Time between notices of `realTimeNotifyConsumerChange=false`. Java: DefaultConsumerIdsChangeListener, 15 s.
+const LATE_NOTICES_PERIOD: Duration = Duration::from_secs(15);
 /// Silence after which a producer is gone. Java: ProducerManager.CHANNEL_EXPIRED_TIMEOUT, 120 s.
 const PRODUCER_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -54,9 +58,38 @@ pub fn tell_members(broker: &Broker, change: GroupChange) {
     if change.mode.is_broadcasting() || !broker.config().broker.notify_consumer_ids_changed_enable {
         return;
     }
-    let header = NotifyConsumerIdsChangedRequestHeader { consumer_group: change.group };
-    for member in change.members {
+    if broker.config().broker.real_time_notify_consumer_change {
+        notify(change.group, &change.members);
+    } else {
+        broker.late_notices.0.lock().insert(change.group, change.members);
+    }
+}
+
+fn notify(group: String, members: &[Channel]) {
+    let header = NotifyConsumerIdsChangedRequestHeader { consumer_group: group };
+    for member in members {
         member.oneway(RemotingCommand::request_with(RequestCode::NotifyConsumerIdsChanged, &header));
+    }
+}
+
+/// Groups that changed and were not told yet, with their members now: with `realTimeNotifyConsumerChange=false` a group
+/// is told once in a period, however often it changes. No larger than the groups that changed within the period.
+#[derive(Default)]
+pub struct LateNotices(Mutex<HashMap<String, Vec<Channel>>>);
+
+/// Tells groups of late notices, until the future is dropped.
+pub async fn tell_late(broker: Arc<Broker>) {
+    loop {
+        tokio::time::sleep(LATE_NOTICES_PERIOD).await;
+        send_late_notices(&broker);
+    }
+}
+
+/// Tells every group that changed since the last call.
+pub fn send_late_notices(broker: &Broker) {
+    let groups = std::mem::take(&mut *broker.late_notices.0.lock());
+    if broker.config().broker.notify_consumer_ids_changed_enable {
+        groups.into_iter().for_each(|(group, members)| notify(group, &members));
     }
 }
 

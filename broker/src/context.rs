@@ -11,6 +11,7 @@ use hypergol_remoting::{Client, Limits};
 use hypergol_store::{Arrival, MessageStore, QueueKind, StoreHooks};
 
 use crate::admin_state::AdminState;
+use crate::clients::LateNotices;
 use crate::config::{self, BrokerSettings};
 use crate::consumers::Consumers;
 use crate::error::BrokerError;
@@ -49,6 +50,8 @@ pub struct Broker {
     pub producers: Producers,
     /// Connected consumers.
     pub consumers: Consumers,
+    /// Groups whose members are to be told of each other later.
+    pub late_notices: LateNotices,
     /// Locks of queues, held by consumers that keep order.
     pub queue_locks: QueueLocks,
     /// Whether groups pull or pop.
@@ -117,6 +120,7 @@ impl Broker {
             offsets,
             producers: Producers::default(),
             consumers: Consumers::default(),
+            late_notices: LateNotices::default(),
             queue_locks: QueueLocks::default(),
             request_modes,
             topic_routes: TopicRoutes::default(),

@@ -17,8 +17,6 @@ use crate::error::BrokerError;
 use crate::handler::pull;
 use crate::{clients, namesrv_client, runtime_info, schedule};
 
-/// Period in which the progress of delayed messages is written (`flushDelayOffsetInterval` has the same default).
-const DELAY_OFFSET_PERIOD: Duration = Duration::from_secs(10);
 /// Period of a sample of the statistics. Java: 10 s.
 const STATS_PERIOD: Duration = Duration::from_secs(10);
 /// How long open connections may take to end.
@@ -116,6 +114,7 @@ impl BrokerServer {
         let held = broker.held_pulls.clone();
         self.tasks.spawn(async move { held.expire().await });
         self.tasks.spawn(clients::watch(broker.clone()));
+        self.tasks.spawn(clients::tell_late(broker.clone()));
         let stats = broker.clone();
         self.tasks.spawn(every(move |_| STATS_PERIOD, broker.clone(), move || stats.stats.sample(now_ms())));
         let totals = broker.clone();
@@ -147,7 +146,11 @@ impl BrokerServer {
             .start(broker.store.clone(), Box::new(move |delivered| schedule::count_delivery(&counted, delivered)))
             .map_err(|error| BrokerError::Internal(error.to_string()))?;
         let writing = broker.clone();
-        self.tasks.spawn(every(|_| DELAY_OFFSET_PERIOD, broker, move || write_delay_offsets(&writing)));
+        self.tasks.spawn(every(
+            |config| Duration::from_millis(u64::try_from(config.store.flush_delay_offset_interval).unwrap_or(10_000)),
+            broker,
+            move || write_delay_offsets(&writing),
+        ));
         Ok(())
     }
 

@@ -5,6 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
+use hypergol_broker::clients;
 use hypergol_remoting::protocol::body::assignment::{
     MessageQueueAssignment, MessageRequestMode, QueryAssignmentResponseBody,
 };
@@ -130,6 +131,39 @@ fn broadcasting_groups_and_quiet_brokers_send_no_notices() {
     let mut a = node.connect();
     beat(&mut a, heartbeat("a", &["G"]));
     assert!(notices(&mut a).is_empty());
+}
+
+#[test]
+fn a_group_that_changes_often_can_be_told_once() {
+    let node = Node::start_with(|settings| settings.broker.real_time_notify_consumer_change = false);
+    let (mut a, mut b) = (node.connect(), node.connect());
+    beat(&mut a, heartbeat("a", &["G", "H"]));
+    beat(&mut b, heartbeat("b", &["G"]));
+    assert!(notices(&mut a).is_empty());
+    clients::send_late_notices(&node.broker);
+    let mut told = notices(&mut a);
+    told.sort();
+    assert_eq!((told, notices(&mut b)), (vec!["G".to_owned(), "H".to_owned()], vec!["G".to_owned()]));
+    clients::send_late_notices(&node.broker);
+    assert!(notices(&mut a).is_empty());
+}
+
+#[test]
+fn a_lone_broker_gives_no_strict_lock_where_a_set_must() {
+    let lock = |node: &Node, only_this: bool| {
+        let queue = r#"{"brokerName":"broker-a","queueId":0,"topic":"T"}"#;
+        let body = format!(r#"{{"clientId":"a","consumerGroup":"G","mqSet":[{queue}],"onlyThisBroker":{only_this}}}"#);
+        let answer = node.connect().call(R::LockBatchMq, &[], body);
+        seen(&answer).2.contains("queueId")
+    };
+    for (strict, replicas, given) in [(false, 3, true), (true, 1, true), (true, 2, false), (true, 3, false)] {
+        let node = Node::start_with(|settings| {
+            settings.broker.lock_in_strict_mode = strict;
+            settings.store.total_replicas = replicas;
+        });
+        assert_eq!(lock(&node, false), given, "{strict} {replicas}");
+        assert!(lock(&node, true), "asked for itself");
+    }
 }
 
 #[test]

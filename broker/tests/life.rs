@@ -123,3 +123,20 @@ async fn name_servers_learn_of_the_broker_and_of_each_new_topic() {
     broker.server.shutdown().await;
     assert!(servers.iter().all(|server| server.said(RequestCode::UnregisterBroker)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_of_delayed_messages_is_written_in_the_period_set() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let rarely = TestBroker::start(folders[0].path(), "flushDelayOffsetInterval=3600000\n").await;
+    let often = TestBroker::start(folders[1].path(), "flushDelayOffsetInterval=100\n").await;
+    for broker in [&rarely, &often] {
+        broker.send("T", "DELAY\u{1}1\u{2}", "x").await;
+        broker.wait_until(|broker| broker.store.max_offset("T", 0) == 1).await;
+    }
+    let written = |folder: &tempfile::TempDir| folder.path().join("config/delayOffset.json").exists();
+    often.wait_until(|_| written(&folders[1])).await;
+    assert!(!written(&folders[0]), "the other's hour is not over");
+    rarely.server.shutdown().await;
+    assert!(written(&folders[0]), "at the end at the latest");
+    often.server.shutdown().await;
+}

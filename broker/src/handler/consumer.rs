@@ -101,9 +101,19 @@ pub fn lock_queues(broker: &Arc<Broker>, request: RemotingCommand, responder: Re
         Ok(body) => body,
         Err(error) => return responder.error(ResponseCode::SystemError, error.to_string()),
     };
-    let held = broker.queue_locks.lock(&body.consumer_group, &body.mq_set, &body.client_id, Instant::now());
+    let mut held = broker.queue_locks.lock(&body.consumer_group, &body.mq_set, &body.client_id, Instant::now());
+    if !body.only_this_broker && !own_lock_suffices(broker) {
+        held.clear();
+    }
     let body = LockBatchResponseBody { lock_ok_mq_set: held };
     responder.send(RemotingCommand::success().with_body(body.encode()));
+}
+
+/// With `lockInStrictMode` most of the `totalReplicas` must give the lock; there is no replica to ask yet, so only a
+/// set of one can.
+fn own_lock_suffices(broker: &Broker) -> bool {
+    let config = broker.config();
+    !config.broker.lock_in_strict_mode || config.store.total_replicas / 2 < 1
 }
 
 /// UNLOCK_BATCH_MQ: gives queue locks back.
