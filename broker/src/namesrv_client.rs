@@ -1,7 +1,7 @@
 //! Registers the broker with the name servers.
 //!
-//! A task for each name server keeps it informed: all topics at once every `registerNameServerPeriod`, changed topics as
-//! soon as they change. One that cannot be reached is tried again after a pause that grows.
+//! A task for each name server keeps it informed: all topics at once every `registerNameServerPeriod` (with
+//! `forceRegister=false` only if it has another version of them), changed topics as soon as they change. One that cannot be reached is tried again after a pause that grows.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,9 +10,13 @@ use std::time::Duration;
 
 use hypergol_remoting::protocol::body::kv::KVTable;
 use hypergol_remoting::protocol::body::register::RegisterBrokerBody;
+use hypergol_remoting::protocol::body::route::{QueueData, TopicRouteData};
 use hypergol_remoting::protocol::body::topic::{DataVersion, TopicConfig, TopicConfigAndMappingSerializeWrapper};
 use hypergol_remoting::protocol::fastjson::Body;
-use hypergol_remoting::protocol::header::route::{RegisterBrokerRequestHeader, UnRegisterBrokerRequestHeader};
+use hypergol_remoting::protocol::header::route::{
+    QueryDataVersionRequestHeader, QueryDataVersionResponseHeader, RegisterBrokerRequestHeader,
+    RegisterTopicRequestHeader, UnRegisterBrokerRequestHeader,
+};
 use hypergol_remoting::{RemotingCommand, RequestCode, ResponseCode};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
@@ -112,12 +116,22 @@ impl Link {
     async fn run(broker: Arc<Broker>, address: String, news: Arc<News>, mut first: Option<FirstTry>) {
         let mut next_full = Instant::now();
         let mut pause = RETRY_PAUSE_MIN;
+        // A full registration has succeeded, and nothing has failed since.
+        let mut registered = false;
         loop {
             let pending = std::mem::take(&mut *news.pending.lock());
-            let full = pending.everything || next_full <= Instant::now();
+            let mut full = pending.everything || next_full <= Instant::now();
+            if full && !pending.everything && registered && !broker.config().broker.force_register {
+                next_full = Instant::now() + period(&broker.config());
+                full = !is_up_to_date(&broker, &address).await;
+            }
             if full || !pending.topics.is_empty() {
-                let request = if full { full_request(&broker) } else { changed_request(&broker, &pending.topics) };
-                let done = register(&broker, &address, request).await;
+                let done = if full {
+                    register(&broker, &address, full_request(&broker)).await
+                } else {
+                    register_changed(&broker, &address, &pending.topics).await
+                };
+                registered = done && (full || registered);
                 if let Some((untried, first)) = first.take()
                     && untried.fetch_sub(1, Ordering::AcqRel) == 1
                 {
@@ -197,10 +211,74 @@ fn period(config: &BrokerSettings) -> Duration {
     Duration::from_millis(ms.unsigned_abs().into())
 }
 
+/// Whether the name server has the topics in their present version. The question also keeps the broker alive there.
+async fn is_up_to_date(broker: &Broker, address: &str) -> bool {
+    let config = broker.config().clone();
+    let request = RemotingCommand::request_with(
+        RequestCode::QueryDataVersion,
+        &QueryDataVersionRequestHeader {
+            broker_name: config.broker.broker_name.clone(),
+            broker_addr: config.address(),
+            cluster_name: config.broker.broker_cluster_name.clone(),
+            broker_id: config.broker.broker_id,
+        },
+    );
+    let version = broker.topics.version();
+    let request = request.with_body(version.encode());
+    match broker.client.invoke(address, request, timeout(&config)).await {
+        Ok(answer) if answer.code == ResponseCode::Success as i32 => {
+            let changed = answer.header::<QueryDataVersionResponseHeader>().map_or(true, |header| header.changed);
+            !changed && (answer.body.is_empty() || DataVersion::decode(&answer.body).is_ok_and(|its| its == version))
+        }
+        Ok(_) => false,
+        Err(error) => {
+            debug!(address, %error, "name server does not tell the version it has");
+            false
+        }
+    }
+}
+
+fn timeout(config: &BrokerSettings) -> Duration {
+    Duration::from_millis(u64::try_from(config.broker.register_broker_timeout_mills).unwrap_or_default())
+}
+
+/// Registers the topics that changed: in one registration, or each by itself with `enableSingleTopicRegister`, which
+/// leaves the version that the name server has as it was. True when the name server has taken all of them.
+async fn register_changed(broker: &Broker, address: &str, changed: &BTreeMap<String, Arc<TopicConfig>>) -> bool {
+    if !broker.config().broker.enable_single_topic_register {
+        return register(broker, address, changed_request(broker, changed)).await;
+    }
+    for topic in changed.values() {
+        if !register(broker, address, single_topic_request(broker, topic)).await {
+            return false;
+        }
+    }
+    true
+}
+
+fn single_topic_request(broker: &Broker, topic: &TopicConfig) -> RemotingCommand {
+    let config = broker.config();
+    let queues = QueueData {
+        broker_name: config.broker.broker_name.clone(),
+        perm: permitted(&config, topic.perm),
+        read_queue_nums: topic.read_queue_nums,
+        topic_sys_flag: topic.topic_sys_flag,
+        write_queue_nums: topic.write_queue_nums,
+    };
+    let route = TopicRouteData { queue_datas: vec![queues], ..TopicRouteData::default() };
+    let header = RegisterTopicRequestHeader { topic: topic.topic_name.clone() };
+    RemotingCommand::request_with(RequestCode::RegisterTopicInNamesrv, &header).with_body(route.encode())
+}
+
+/// What a topic's permission comes to under that of the broker.
+fn permitted(config: &BrokerSettings, perm: i32) -> i32 {
+    let of_broker = config.broker.broker_permission;
+    if of_broker & (PERM_READ | PERM_WRITE) == PERM_READ | PERM_WRITE { perm } else { perm & of_broker }
+}
+
 /// True when the name server has taken the registration.
 async fn register(broker: &Broker, address: &str, request: RemotingCommand) -> bool {
-    let timeout_ms = broker.config().broker.register_broker_timeout_mills;
-    let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or_default());
+    let timeout = timeout(&broker.config());
     match broker.client.invoke(address, request, timeout).await {
         Ok(answer) if answer.code == ResponseCode::Success as i32 => {
             debug!(address, "registered with name server");
@@ -242,10 +320,7 @@ fn changed_request(broker: &Broker, changed: &BTreeMap<String, Arc<TopicConfig>>
 
 fn request(broker: &Broker, version: DataVersion, mut topics: BTreeMap<String, TopicConfig>) -> RemotingCommand {
     let config = broker.config();
-    let permission = config.broker.broker_permission;
-    if permission & (PERM_READ | PERM_WRITE) != PERM_READ | PERM_WRITE {
-        topics.values_mut().for_each(|topic| topic.perm &= permission);
-    }
+    topics.values_mut().for_each(|topic| topic.perm = permitted(&config, topic.perm));
     let body = RegisterBrokerBody {
         filter_server_list: Vec::new(),
         topic_config_serialize_wrapper: TopicConfigAndMappingSerializeWrapper {

@@ -3,10 +3,14 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{Pull, TIMEOUT, TestBroker, bodies};
 use hypergol_remoting::protocol::body::register::RegisterBrokerBody;
+use hypergol_remoting::protocol::body::route::{QueueData, TopicRouteData};
+use hypergol_remoting::protocol::body::topic::TopicConfig;
+use hypergol_remoting::protocol::fastjson::Body;
 use hypergol_remoting::{Handler, Limits, RemotingCommand, RequestCode, Responder, ResponseCode, Server};
 use parking_lot::Mutex;
 
@@ -67,11 +71,18 @@ async fn damaged_settings_are_not_taken_for_none() {
 struct NameServer {
     requests: Mutex<Vec<RemotingCommand>>,
     refuse: Mutex<u32>,
+    /// Says that it has other topics than the broker.
+    forgets: AtomicBool,
 }
 
 impl Handler for NameServer {
     fn request(&self, request: RemotingCommand, responder: Responder) {
+        let version = (request.code == RequestCode::QueryDataVersion as i32).then(|| request.body.clone());
         self.requests.lock().push(request);
+        if let Some(version) = version {
+            let changed = self.forgets.load(Ordering::SeqCst).to_string();
+            return responder.send(RemotingCommand::success().with_field("changed", &changed).with_body(version));
+        }
         let mut refuse = self.refuse.lock();
         if *refuse > 0 {
             *refuse -= 1;
@@ -97,7 +108,19 @@ impl NameServer {
     }
 
     fn said(&self, code: RequestCode) -> bool {
-        self.requests.lock().iter().any(|request| request.code == code as i32)
+        self.count(code) > 0
+    }
+
+    fn count(&self, code: RequestCode) -> usize {
+        self.requests.lock().iter().filter(|request| request.code == code as i32).count()
+    }
+
+    fn last(&self, code: RequestCode) -> RemotingCommand {
+        self.requests.lock().iter().rfind(|request| request.code == code as i32).unwrap().clone()
+    }
+
+    fn listen(self: &Arc<Self>) -> Server {
+        Server::bind("127.0.0.1:0".parse().unwrap(), self.clone(), Limits::default()).unwrap()
     }
 }
 
@@ -107,10 +130,7 @@ async fn name_servers_learn_of_the_broker_and_of_each_new_topic() {
     let servers: Vec<_> = (0..2).map(|_| Arc::new(NameServer::default())).collect();
     // The second refuses at first, as one that has just been started and was told of a single topic.
     *servers[1].refuse.lock() = 2;
-    let ports: Vec<_> = servers
-        .iter()
-        .map(|server| Server::bind("127.0.0.1:0".parse().unwrap(), server.clone(), Limits::default()).unwrap())
-        .collect();
+    let ports: Vec<_> = servers.iter().map(|server| server.listen()).collect();
     let addresses: Vec<_> = ports.iter().map(|port| port.local_addr().to_string()).collect();
     let extra = format!("namesrvAddr={};127.0.0.1:1\n", addresses.join(";"));
     let broker = TestBroker::start(folder.path(), &extra).await;
@@ -122,6 +142,48 @@ async fn name_servers_learn_of_the_broker_and_of_each_new_topic() {
     assert!(servers[0].registered().contains(&vec!["NewTopic".to_owned()]), "the change alone");
     broker.server.shutdown().await;
     assert!(servers.iter().all(|server| server.said(RequestCode::UnregisterBroker)));
+}
+
+/// `registerNameServerPeriod` is at least 10 s, so this test takes two of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unchanged_broker_registers_again_only_where_it_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(NameServer::default());
+    let port = server.listen();
+    let extra = format!("namesrvAddr={}\nforceRegister=false\nregisterNameServerPeriod=10000\n", port.local_addr());
+    let broker = TestBroker::start(folder.path(), &extra).await;
+    let (register, query) = (RequestCode::RegisterBroker, RequestCode::QueryDataVersion);
+    assert_eq!((server.count(register), server.count(query)), (1, 0), "the first is always made");
+    broker.wait_until(|_| server.count(query) == 1).await;
+    server.forgets.store(true, Ordering::SeqCst);
+    broker.wait_until(|_| server.count(register) == 2).await;
+    assert_eq!(server.count(query), 2, "the first question was answered and no registration followed");
+    broker.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_topic_can_be_registered_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Arc::new(NameServer::default());
+    let port = server.listen();
+    let extra = format!("namesrvAddr={}\nenableSingleTopicRegister=true\nbrokerPermission=4\n", port.local_addr());
+    let broker = TestBroker::start(folder.path(), &extra).await;
+    let topic = TopicConfig { read_queue_nums: 3, write_queue_nums: 2, ..TopicConfig::new("NewTopic") };
+    broker.broker().topics.update(vec![topic], Box::new(|_| ()));
+    broker.wait_until(|_| server.said(RequestCode::RegisterTopicInNamesrv)).await;
+    let request = server.last(RequestCode::RegisterTopicInNamesrv);
+    assert_eq!(request.fields.get("topic"), Some("NewTopic"));
+    let route = TopicRouteData::decode(&request.body).unwrap();
+    let queues = QueueData {
+        broker_name: broker.broker().config().broker.broker_name.clone(),
+        perm: 4,
+        read_queue_nums: 3,
+        topic_sys_flag: 0,
+        write_queue_nums: 2,
+    };
+    assert_eq!(route.queue_datas, [queues]);
+    assert_eq!(server.count(RequestCode::RegisterBroker), 1);
+    broker.server.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
