@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use hypergol_remoting::body;
-use hypergol_remoting::protocol::body::offset::ConsumerOffsetSerializeWrapper;
 use hypergol_remoting::protocol::body::topic::DataVersion;
 use hypergol_remoting::protocol::fastjson::Body;
 use parking_lot::Mutex;
@@ -25,7 +24,7 @@ const FILE: &str = "consumerOffset.json";
 const SEPARATOR: char = '@';
 
 body! {
-    /// The file `consumerOffset.json`.
+    /// The file `consumerOffset.json`, and the answer of `GET_ALL_CONSUMER_OFFSET`.
     #[derive(Eq)]
     pub struct ConsumerOffsetFile {
         /// Version of the table.
@@ -211,13 +210,9 @@ impl Offsets {
         }
     }
 
-    /// All committed offsets with the version of the table: a copy.
-    pub fn wrapper(&self) -> ConsumerOffsetSerializeWrapper {
-        let contents = self.table.contents();
-        ConsumerOffsetSerializeWrapper {
-            data_version: Some(contents.data_version),
-            offset_table: contents.offset_table,
-        }
+    /// All positions with the version of the table, as the file has them: a copy.
+    pub fn contents(&self) -> ConsumerOffsetFile {
+        self.table.contents()
     }
 
     /// Version of the table.
@@ -346,7 +341,7 @@ mod tests {
         );
         writer.shutdown();
         let (second, _writer) = offsets(folder.path());
-        assert_eq!(second.wrapper(), first.wrapper());
+        assert_eq!(second.contents(), first.contents());
         assert_eq!(second.last_pulled("T", "g", 0), Some(6));
         assert_eq!(second.last_pulled("T", "g", 10), Some(7));
     }

@@ -181,6 +181,11 @@ fn offsets_are_told_reset_and_cloned() {
         assert_eq!(client.call(R::InvokeBrokerToResetOffset, &fields, "").code, code);
     }
 
+    node.broker.offsets.pulled("T", "G", 0, 5);
+    let all = seen(&client.call(R::GetAllConsumerOffset, &[], "")).2;
+    let tables = r#""groupTopicMap":{"G":["T"]},"offsetTable":{"T@G":{0:5,1:0}},"pullOffsetTable":{"T@G":{0:5}}}"#;
+    assert!(all.ends_with(tables), "{all}");
+
     let clone = [("srcGroup", "G"), ("destGroup", "H"), ("topic", "T")];
     assert_eq!(client.call(R::CloneGroupOffset, &clone, "").code, 0);
     assert_eq!(node.broker.offsets.of("T", "H"), node.broker.offsets.of("T", "G"));

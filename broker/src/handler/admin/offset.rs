@@ -55,7 +55,7 @@ pub fn earliest_time(broker: &Arc<Broker>, request: &RemotingCommand) -> Answer 
 
 /// GET_ALL_CONSUMER_OFFSET (43): the content of consumerOffset.json.
 pub fn all_of_consumers(broker: &Arc<Broker>, _: &RemotingCommand) -> Answer {
-    json(&broker.offsets.wrapper())
+    json(&broker.offsets.contents())
 }
 
 /// GET_ALL_DELAY_OFFSET (45): the content of delayOffset.json.
