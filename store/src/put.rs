@@ -45,7 +45,8 @@ impl MessageStore {
     }
 
     /// Appends a message. On return its bytes are in the mapping (they outlive the process), not yet on disk, and
-    /// consumers do not see it before the caller has called [`Self::dispatch`], at the latest a second later.
+    /// is neither visible to consumers nor flushed (SYNC_FLUSH) before the caller has called [`Self::dispatch`], or up
+    /// to a second has passed.
     ///
     /// A message with [`record::FLAG_INNER_BATCH`] takes as many queue offsets as its property INNER_NUM says, and gets
     /// the property INNER_BASE with the first of them. Only topics with batch queues take such.
@@ -173,13 +174,16 @@ impl MessageStore {
         })
     }
 
-    /// Makes what was appended visible to consumers: on this thread, as far as that is quickly done, otherwise by waking
-    /// the dispatch thread. To be called after a turn of [`Self::append`]s; costs two loads when there is nothing to do.
+    /// Has what was appended go its way: under ASYNC_FLUSH it is made visible to consumers, on this thread as far as
+    /// that is quickly done, otherwise by waking the dispatch thread; under SYNC_FLUSH the flush thread is woken. To be
+    /// called after a turn of [`Self::append`]s; costs two loads when there is nothing to do.
     /// Runs [`StoreHooks::messages_arrived`](crate::StoreHooks::messages_arrived).
     pub fn dispatch(&self) {
         let core = &*self.core;
-        // Under SYNC_FLUSH nothing is visible before it is flushed; the flush thread wakes the dispatch thread.
-        if !core.log.is_sync_flush() {
+        if core.log.is_sync_flush() {
+            // Once it is on disk the flush thread wakes the dispatch thread.
+            core.log.written().notify();
+        } else {
             core.dispatcher.assist(&core.log);
         }
     }

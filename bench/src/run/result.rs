@@ -130,8 +130,7 @@ impl Sample {
         let count = if report.messages > 0 { report.messages } else { report.operations };
         self.measured(count, report.seconds, after.cpu_seconds - before.cpu_seconds);
         self.bytes = report.bytes;
-        // One-way sends have none.
-        self.latency_us = Some(report.latency_us).filter(|latency| latency.max > 0.0);
+        self.latency_us = Some(report.latency_us);
         self.client_cpu_seconds = report.client_cpu_seconds;
         self.anon_bytes = after.anon_bytes;
         self.rss_bytes = after.rss_bytes;

@@ -10,7 +10,7 @@ use super::{CommitLog, now_ms};
 use crate::error::{PutError, StoreError};
 use crate::record::{self, END_FILE_MIN_BLANK, INNER_BASE_MAX, MAGIC_BLANK};
 use crate::segment::Segment;
-use crate::segment::allocate::POPULATE_STEP;
+use crate::segment::allocate::{PAGE, POPULATE_AHEAD, POPULATE_STEP, Wishes};
 use crate::segment::mmap::Writer;
 
 /// A clock that steps back less than this is ignored, so that store times rise in log order.
@@ -62,24 +62,27 @@ pub(super) struct Tail {
     /// Offset of the next record.
     end: i64,
     last_timestamp: i64,
-    /// Position in the file at which more pages are to be faulted in.
-    populate_at: usize,
+    /// Position in the file up to which pages were asked to be faulted in.
+    populated: usize,
     /// Whether the file after this one was asked for.
     next_asked: bool,
     /// The last failure to make a file.
     failure: Option<(Instant, PutError)>,
+    /// What the allocator is to be asked for once the lock is free: a thread that is woken may take the processor from
+    /// the one that wakes it.
+    wishes: Wishes,
 }
 
 impl Tail {
     pub(super) fn new(segment: Option<(Arc<Segment>, Writer)>, end: i64, last_timestamp: i64) -> Self {
-        Tail { segment, end, last_timestamp, populate_at: 0, next_asked: false, failure: None }
+        Tail { segment, end, last_timestamp, populated: 0, next_asked: false, failure: None, wishes: Wishes::default() }
     }
 }
 
 impl CommitLog {
     /// Appends encoded records, which start in `buffer` at `starts` and fill it: adjacent, in one file, all or none.
-    /// Queue offsets are taken as `numbering` says. Wakes the flush thread where that is waited for (SYNC_FLUSH), but
-    /// not the dispatch thread: that is the caller's part.
+    /// Queue offsets are taken as `numbering` says. Wakes nobody: notifying those who wait for *written* is the
+    /// caller's part.
     ///
     /// # Errors
     /// When the next file cannot be made, or the records would not fit an empty one.
@@ -102,16 +105,13 @@ impl CommitLog {
         self.locked_since_ms.store(now, Ordering::Relaxed);
         let result = self.append_locked(&mut tail, buffer, starts, numbering, now);
         self.locked_since_ms.store(0, Ordering::Relaxed);
+        let wishes = std::mem::take(&mut tail.wishes);
         drop(tail);
+        self.allocator.ask(wishes);
         if let Ok(written) = &result {
-            // Outside the lock: waking sleepers is a system call. Raising out of order is harmless, the watermark
-            // only rises, and bytes below any value raised here were published before their lock was released.
-            let end = written.physical_offset + buffer.len() as i64;
-            if self.is_sync_flush() {
-                self.written.raise(end);
-            } else {
-                self.written.advance(end);
-            }
+            // Raising outside the lock and so out of order is harmless: the watermark only rises, and bytes below any
+            // value raised here were published before their lock was released.
+            self.written.advance(written.physical_offset + buffer.len() as i64);
         }
         result
     }
@@ -170,12 +170,17 @@ impl CommitLog {
         self.last_store_timestamp.store(store_timestamp, Ordering::Release);
 
         let position = writer.position();
-        if position >= tail.populate_at {
-            self.allocator.populate_ahead(segment, position);
-            tail.populate_at = position + POPULATE_STEP;
+        // Under SYNC_FLUSH pages that were faulted in for writing would only be written twice.
+        let wanted = (position + POPULATE_AHEAD).min(self.segment_size);
+        let step = wanted.saturating_sub(tail.populated);
+        if (step >= POPULATE_STEP || (step > 0 && wanted == self.segment_size)) && !self.is_sync_flush() {
+            // Not the page that is being written.
+            let from = tail.populated.max(position + PAGE) & !(PAGE - 1);
+            tail.wishes.populate = Some((segment.clone(), from..wanted));
+            tail.populated = wanted;
         }
         if !tail.next_asked && position >= self.segment_size / 2 {
-            self.allocator.prepare(segment.end());
+            tail.wishes.prepare = Some(segment.end());
             tail.next_asked = true;
         }
         Ok(Written { physical_offset, queue_offset, store_timestamp })
@@ -215,7 +220,7 @@ impl CommitLog {
         tail.segment = Some((segment, writer));
         tail.end = base;
         // The allocator faulted in the first window when it made the file.
-        tail.populate_at = POPULATE_STEP;
+        tail.populated = POPULATE_AHEAD;
         tail.next_asked = false;
         Ok(())
     }

@@ -3,19 +3,36 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::mmap::{Mapping, Writer};
+use super::mmap::Writer;
 use super::{Segment, file_name};
 use crate::error::StoreError;
 
-/// Bytes kept faulted in ahead of the append position.
-const POPULATE_AHEAD: usize = 32 << 20;
+/// Bytes kept faulted in ahead of the append position. They count as changed: what a flush finds of them is written as
+/// zeros, and once more when it has been used.
+pub const POPULATE_AHEAD: usize = 8 << 20;
 /// The window is moved on once this much of it is used.
-pub const POPULATE_STEP: usize = 8 << 20;
+pub const POPULATE_STEP: usize = 2 << 20;
+/// Bytes faulted in by one system call, for less than a millisecond.
+const POPULATE_CHUNK: usize = 256 << 10;
+/// Bytes of a page.
+pub const PAGE: usize = 4096;
+/// How much the thread steps back behind those that answer clients; what it does not get done in time they do.
+const NICE: i32 = 5;
+
+/// What appending will need soon.
+#[derive(Default)]
+pub struct Wishes {
+    /// A range of a file to fault in.
+    pub populate: Option<(Arc<Segment>, Range<usize>)>,
+    /// Start offset of the next file.
+    pub prepare: Option<i64>,
+}
 
 /// What the store asks of the disk where asking may fail in ways a test must be able to bring about.
 pub trait Disk: Send + Sync {
@@ -87,7 +104,7 @@ struct State {
     /// File made ahead.
     ready: Option<(Arc<Segment>, Writer)>,
     /// Range to fault in.
-    populate: Option<(Arc<Mapping>, usize)>,
+    populate: Option<(Arc<Segment>, Range<usize>)>,
     stopped: bool,
 }
 
@@ -111,18 +128,28 @@ impl Allocator {
         made
     }
 
-    /// Asks for the file that starts at `base` to be made ahead.
-    pub fn prepare(&self, base: i64) {
-        let mut state = self.state.lock();
-        if state.busy != Some(base) && state.ready.as_ref().is_none_or(|(segment, _)| segment.base() != base) {
-            state.wanted = Some(base);
-            self.changed.notify_all();
+    /// Passes wishes on to the thread. Ranges that follow one another are done one after the other.
+    pub fn ask(&self, wishes: Wishes) {
+        let Wishes { populate, prepare } = wishes;
+        if populate.is_none() && prepare.is_none() {
+            return;
         }
-    }
-
-    /// Asks for the pages ahead of `position` to be faulted in.
-    pub fn populate_ahead(&self, segment: &Segment, position: usize) {
-        self.state.lock().populate = Some((segment.mapping().clone(), position));
+        let mut state = self.state.lock();
+        if let Some((segment, mut range)) = populate {
+            if let Some((waiting, left)) = &state.populate
+                && waiting.base() == segment.base()
+            {
+                range.start = range.start.min(left.start);
+            }
+            state.populate = Some((segment, range));
+        }
+        if let Some(base) = prepare
+            && state.busy != Some(base)
+            && state.ready.as_ref().is_none_or(|(segment, _)| segment.base() != base)
+        {
+            state.wanted = Some(base);
+        }
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -151,6 +178,9 @@ impl Allocator {
 
     /// Body of the allocator thread.
     pub fn run(&self) {
+        if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
+            tracing::debug!(%error, "the thread that makes files ahead keeps its priority");
+        }
         let mut state = self.state.lock();
         while !state.stopped {
             if let Some(base) = state.wanted.take() {
@@ -166,12 +196,15 @@ impl Allocator {
                     }
                 }
                 self.changed.notify_all();
-            } else if let Some((mapping, position)) = state.populate.take() {
+            } else if let Some((segment, range)) = state.populate.take() {
+                let length = range.len().min(POPULATE_CHUNK);
+                let rest = range.start + length..range.end;
+                if !rest.is_empty() {
+                    state.populate = Some((segment.clone(), rest));
+                }
                 drop(state);
-                // Stay clear of the page being written; populating page-aligned ranges only.
-                let start = (position + (64 << 10)) & !0xFFFF;
-                mapping.populate(start, POPULATE_AHEAD);
-                drop(mapping);
+                segment.mapping().populate(range.start, length);
+                drop(segment);
                 state = self.state.lock();
             } else {
                 self.changed.wait(&mut state);
