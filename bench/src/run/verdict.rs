@@ -102,7 +102,7 @@ fn judge_one(case: &str, goal: Goal, samples: &Samples) -> Verdict {
         Goal::NoFlowControl => {
             let refused = |sample: &Sample| {
                 let codes = sample.errors.iter().filter(|(code, _)| code.starts_with(FLOW_CONTROL));
-                Some(codes.map(|(_, count)| *count as f64).sum::<f64>())
+                Some(codes.map(|(_, count)| *count).sum::<u64>() as f64)
             };
             let value = samples.of(case, Side::Ours).filter_map(refused).reduce(f64::max);
             ("no flow control".to_owned(), value, 0.0, true)
