@@ -160,6 +160,12 @@ impl Sender {
     /// # Errors
     /// When it answers no request.
     pub fn answer(&mut self, link: usize, answer: &Answer<'_>, now: u64) -> Result<()> {
+        // Java answers one-way messages, too, when it drops them for flow control.
+        if self.plan.oneway && answer.opaque == OPAQUE_MIN && answer.code != 0 {
+            self.unexpected += u64::from(answer.code != SYSTEM_BUSY);
+            self.meter.error(answer);
+            return Ok(());
+        }
         let slot = self.links[link].slots.give(answer.opaque);
         let slot = slot.with_context(|| format!("an answer to no request, opaque {}", answer.opaque))?;
         self.in_flight -= 1;

@@ -219,8 +219,7 @@ impl CommitLog {
         self.segments.store(Arc::new(list));
         tail.segment = Some((segment, writer));
         tail.end = base;
-        // The allocator faulted in the first window when it made the file.
-        tail.populated = POPULATE_AHEAD;
+        tail.populated = 0;
         tail.next_asked = false;
         Ok(())
     }

@@ -122,7 +122,7 @@ impl Allocator {
             .map_err(|source| StoreError::io("preallocate commit-log file", &path, source))?;
         let made = Segment::map(file, &path, base, self.size, 0);
         match &made {
-            Ok((segment, _)) => segment.mapping().populate(0, POPULATE_AHEAD),
+            Ok((segment, _)) => segment.populate(0, POPULATE_CHUNK),
             Err(_) => drop(std::fs::remove_file(&path)),
         }
         made
@@ -203,7 +203,7 @@ impl Allocator {
                     state.populate = Some((segment.clone(), rest));
                 }
                 drop(state);
-                segment.mapping().populate(range.start, length);
+                segment.populate(range.start, length);
                 drop(segment);
                 state = self.state.lock();
             } else {

@@ -76,6 +76,19 @@ impl Segment {
         &self.mapping
     }
 
+    /// Has the kernel fault in `length` bytes at `start` of the file for writing, so that appending there does not.
+    pub fn populate(&self, start: usize, length: usize) {
+        // A fault of a page that is not in the cache makes the kernel read ahead as much as the device likes, 8 MiB on
+        // some, and clear all of it without a pause: 20 ms that whoever waits for this processor waits, too.
+        let _ = rustix::fs::fadvise(
+            &self.file,
+            start as u64,
+            std::num::NonZeroU64::new(length as u64),
+            rustix::fs::Advice::WillNeed,
+        );
+        self.mapping.populate(start, length);
+    }
+
     fn position(&self, offset: i64) -> Option<usize> {
         usize::try_from(offset.checked_sub(self.base)?).ok().filter(|&position| position < self.size)
     }
