@@ -29,6 +29,16 @@ pub fn rocketmq_home() -> Option<String> {
     std::env::var("ROCKETMQ_HOME").ok().filter(|home| !home.is_empty())
 }
 
+/// Keeps the heap on small pages; to be called first. The allocator asks for pages of 2 MiB, of which a server that holds
+/// little of everything fills a fraction: with 1,000 connections 15 MiB became 54. And whoever first touches one waits
+/// until all of it is cleared.
+pub fn use_small_pages() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        debug!(%error, "the heap may take pages of 2 MiB");
+    }
+}
+
 /// Raises the soft limit of open files as far as the hard one allows. Returns the limit that holds.
 pub fn raise_open_files() -> Option<u64> {
     let limit = rustix::process::getrlimit(Resource::Nofile);

@@ -40,6 +40,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    process::use_small_pages();
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
