@@ -14,6 +14,8 @@ use tokio::sync::oneshot;
 
 /// Threads for work that a connection may not do itself, at most, for each I/O thread.
 const BLOCKING_THREADS_MAX: usize = 16;
+/// How much they step back: a consumer that reads old messages from the disk is not to slow down those who send.
+const BLOCKING_NICE: i32 = 5;
 
 /// Threads that connections are spread over, each to the one with the fewest. The threads end when the last clone is
 /// dropped, and with them what is left of their connections.
@@ -79,7 +81,12 @@ impl Drop for Place {
 
 impl IoThread {
     fn start(index: usize) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build()?;
+        // The hook is for the blocking threads only: the runtime runs on a thread of ours.
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS_MAX)
+            .on_thread_start(step_back)
+            .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new().name(format!("io-{index}")).spawn(move || {
@@ -89,6 +96,14 @@ impl IoThread {
         })?;
         let running = Running { stop: Some(stop), thread: Some(thread) };
         Ok(Self { runtime: handle, connections: Arc::default(), _running: Some(running) })
+    }
+}
+
+/// Lets the calling thread have the processor only when nobody who answers at once wants it.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), BLOCKING_NICE) {
+        tracing::debug!(%error, "a blocking thread keeps its priority");
     }
 }
 

@@ -113,20 +113,28 @@ fn is_zero(path: &Path) -> Result<bool, StoreError> {
 /// Position of the first byte in `from..to` that is not zero. Holes and unwritten ranges are skipped where the file
 /// system can name them.
 fn first_data(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
-    let mut buffer = vec![0; 1 << 20];
+    // All ranges before any is read: reading reads ahead into unwritten ranges, which count as data once they are cached.
+    let mut ranges = Vec::new();
     let mut position = from;
     while position < to {
-        let (start, end) = data_range(file, position, to)?;
-        position = start;
-        while position < end {
-            let step = buffer.len().min((end - position) as usize);
+        let (start, mut end) = data_range(file, position, to)?;
+        if ranges.len() == DATA_RANGES_MAX {
+            end = to;
+        }
+        ranges.push(start..end);
+        position = end;
+    }
+    let mut buffer = vec![0; 1 << 20];
+    for range in ranges {
+        let mut position = range.start;
+        while position < range.end {
+            let step = buffer.len().min((range.end - position) as usize);
             file.read_exact_at(&mut buffer[..step], position)?;
             if let Some(found) = buffer[..step].iter().position(|&byte| byte != 0) {
                 return Ok(Some(position + found as u64));
             }
             position += step as u64;
         }
-        position = end;
     }
     Ok(None)
 }
@@ -233,6 +241,9 @@ impl Found {
         Ok(Recovered { segments: kept, writer, end: end.offset, last_store_timestamp: end.last_store_timestamp })
     }
 }
+
+/// Ranges that are told apart; what lies behind so many is read as one.
+const DATA_RANGES_MAX: usize = 4096;
 
 fn valid_record(segment: &Segment, offset: i64, check_crc: bool) -> Result<Record<'_>, RecordError> {
     let record = Record::parse(segment.bytes_from(offset).ok_or(RecordError::Short)?)?;
