@@ -37,6 +37,12 @@ enum Command {
         #[arg(long)]
         addr: SocketAddr,
     },
+    /// Touches memory and gives it back; what the runner does before a server starts
+    #[command(hide = true)]
+    TouchMemory {
+        /// How much
+        bytes: usize,
+    },
     /// Waits until a server answers
     Probe(load::probe::Options),
 }
@@ -46,6 +52,10 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Load { kind } => load::run(kind),
         Command::NullServer { addr } => null_server::run(addr),
+        Command::TouchMemory { bytes } => {
+            std::hint::black_box(vec![1u8; bytes]);
+            Ok(())
+        }
         Command::Probe(options) => load::probe::run(&options),
     };
     match result {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::fs::{Advice, fadvise};
 use serde::Serialize;
 
@@ -12,6 +12,9 @@ use super::java::{self, Java};
 
 /// Folders deeper than this are not looked into; a store has four levels.
 const DEPTH_MAX: usize = 16;
+
+/// Memory touched before a server starts, at most: more than a group of cases writes between two settlings.
+const TOUCHED_BYTES_MAX: u64 = 8 << 30;
 
 /// Where and with what a run was made.
 #[derive(Clone, Debug, Serialize)]
@@ -77,13 +80,32 @@ fn now() -> String {
     time::OffsetDateTime::now_utc().format(format).unwrap_or_default()
 }
 
+/// Touches half of the free memory, [`TOUCHED_BYTES_MAX`] at most, and gives it back, in a process of its own (`bench`). The
+/// first touch of a page costs a virtual machine many times what later ones do, because its host has to find the page;
+/// whichever server runs first would pay for all.
+pub fn touch_memory(bench: &Path) -> Result<()> {
+    let bytes = (meminfo("MemAvailable:")? / 2).min(TOUCHED_BYTES_MAX);
+    let status = Command::new(bench)
+        .arg("touch-memory")
+        .arg(bytes.to_string())
+        .status()
+        .with_context(|| format!("{} cannot be started", bench.display()))?;
+    ensure!(status.success(), "touching {bytes} B of memory ended with {status}");
+    Ok(())
+}
+
 /// MemTotal.
 ///
 /// # Errors
 /// When /proc is not there.
 pub fn memory_bytes() -> Result<u64> {
+    meminfo("MemTotal:")
+}
+
+/// A value of `/proc/meminfo`, bytes.
+fn meminfo(key: &str) -> Result<u64> {
     let text = std::fs::read_to_string("/proc/meminfo")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:")).context("no MemTotal")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key)).with_context(|| format!("no {key}"))?;
     Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? * 1024)
 }
 

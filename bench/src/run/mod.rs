@@ -183,6 +183,9 @@ impl<'a> Runner<'a> {
         let home = self.options.out.join("servers").join(name);
         remove(&home)?;
         machine::settle(&self.options.out)?;
+        if !self.options.quick {
+            machine::touch_memory(&self.programs.bench)?;
+        }
         if let Err(error) = self.turn_in(group, &cases, side, round, &home) {
             // The other side, and the other groups, are worth measuring all the same.
             for case in cases {
