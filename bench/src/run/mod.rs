@@ -183,9 +183,6 @@ impl<'a> Runner<'a> {
         let home = self.options.out.join("servers").join(name);
         remove(&home)?;
         machine::settle(&self.options.out)?;
-        if !self.options.quick {
-            machine::touch_memory(&self.programs.bench)?;
-        }
         if let Err(error) = self.turn_in(group, &cases, side, round, &home) {
             // The other side, and the other groups, are worth measuring all the same.
             for case in cases {
@@ -239,6 +236,9 @@ impl<'a> Runner<'a> {
                 continue;
             }
             machine::settle(home)?;
+            if !self.options.quick {
+                machine::touch_memory(&self.programs.bench)?;
+            }
             let sample = self.prepare(deployment, group, round).run(case);
             self.keep(sample.unwrap_or_else(|error| Sample::failed(case, side, round, group.durability, &error)));
         }
