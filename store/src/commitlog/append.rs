@@ -10,7 +10,7 @@ use super::{CommitLog, now_ms};
 use crate::error::{PutError, StoreError};
 use crate::record::{self, END_FILE_MIN_BLANK, INNER_BASE_MAX, MAGIC_BLANK};
 use crate::segment::Segment;
-use crate::segment::allocate::{PAGE, POPULATE_AHEAD, POPULATE_STEP, Wishes};
+use crate::segment::allocate::{PAGE, POPULATE_AHEAD, POPULATE_STEP, Pages, Readiness, Wishes};
 use crate::segment::mmap::Writer;
 
 /// A clock that steps back less than this is ignored, so that store times rise in log order.
@@ -62,7 +62,7 @@ pub(super) struct Tail {
     /// Offset of the next record.
     end: i64,
     last_timestamp: i64,
-    /// Position in the file up to which pages were asked to be faulted in.
+    /// Position in the file up to which pages were asked to be made ready.
     populated: usize,
     /// Whether the file after this one was asked for.
     next_asked: bool,
@@ -170,13 +170,14 @@ impl CommitLog {
         self.last_store_timestamp.store(store_timestamp, Ordering::Release);
 
         let position = writer.position();
-        // Under SYNC_FLUSH pages that were faulted in for writing would only be written twice.
         let wanted = (position + POPULATE_AHEAD).min(self.segment_size);
         let step = wanted.saturating_sub(tail.populated);
-        if (step >= POPULATE_STEP || (step > 0 && wanted == self.segment_size)) && !self.is_sync_flush() {
+        if step >= POPULATE_STEP || (step > 0 && wanted == self.segment_size) {
             // Not the page that is being written.
             let from = tail.populated.max(position + PAGE) & !(PAGE - 1);
-            tail.wishes.populate = Some((segment.clone(), from..wanted));
+            // Under SYNC_FLUSH pages that are faulted in for writing would only be written twice.
+            let readiness = if self.is_sync_flush() { Readiness::Cached } else { Readiness::Writable };
+            tail.wishes.pages = Some(Pages { segment: segment.clone(), range: from..wanted, readiness });
             tail.populated = wanted;
         }
         if !tail.next_asked && position >= self.segment_size / 2 {

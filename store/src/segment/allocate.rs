@@ -13,8 +13,7 @@ use super::mmap::Writer;
 use super::{Segment, file_name};
 use crate::error::StoreError;
 
-/// Bytes kept faulted in ahead of the append position. They count as changed: what a flush finds of them is written as
-/// zeros, and once more when it has been used.
+/// Bytes kept ready ahead of the append position.
 pub const POPULATE_AHEAD: usize = 8 << 20;
 /// The window is moved on once this much of it is used.
 pub const POPULATE_STEP: usize = 2 << 20;
@@ -28,10 +27,30 @@ const NICE: i32 = 5;
 /// What appending will need soon.
 #[derive(Default)]
 pub struct Wishes {
-    /// A range of a file to fault in.
-    pub populate: Option<(Arc<Segment>, Range<usize>)>,
+    /// Pages to make ready.
+    pub pages: Option<Pages>,
     /// Start offset of the next file.
     pub prepare: Option<i64>,
+}
+
+/// Pages of a file that appending reaches soon.
+pub struct Pages {
+    /// The file.
+    pub segment: Arc<Segment>,
+    /// Bytes of it.
+    pub range: Range<usize>,
+    /// How ready.
+    pub readiness: Readiness,
+}
+
+/// What is done to pages before they are appended to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// In the page cache. The first write to a page faults, shortly.
+    Cached,
+    /// And faulted in for writing. They count as changed: what a flush finds of them is written as zeros, and once more
+    /// when it has been used.
+    Writable,
 }
 
 /// What the store asks of the disk where asking may fail in ways a test must be able to bring about.
@@ -103,8 +122,7 @@ struct State {
     busy: Option<i64>,
     /// File made ahead.
     ready: Option<(Arc<Segment>, Writer)>,
-    /// Range to fault in.
-    populate: Option<(Arc<Segment>, Range<usize>)>,
+    pages: Option<Pages>,
     stopped: bool,
 }
 
@@ -122,7 +140,7 @@ impl Allocator {
             .map_err(|source| StoreError::io("preallocate commit-log file", &path, source))?;
         let made = Segment::map(file, &path, base, self.size, 0);
         match &made {
-            Ok((segment, _)) => segment.populate(0, POPULATE_CHUNK),
+            Ok((segment, _)) => segment.make_ready(0, POPULATE_CHUNK, Readiness::Writable),
             Err(_) => drop(std::fs::remove_file(&path)),
         }
         made
@@ -130,18 +148,18 @@ impl Allocator {
 
     /// Passes wishes on to the thread. Ranges that follow one another are done one after the other.
     pub fn ask(&self, wishes: Wishes) {
-        let Wishes { populate, prepare } = wishes;
-        if populate.is_none() && prepare.is_none() {
+        let Wishes { pages, prepare } = wishes;
+        if pages.is_none() && prepare.is_none() {
             return;
         }
         let mut state = self.state.lock();
-        if let Some((segment, mut range)) = populate {
-            if let Some((waiting, left)) = &state.populate
-                && waiting.base() == segment.base()
+        if let Some(mut pages) = pages {
+            if let Some(waiting) = &state.pages
+                && waiting.segment.base() == pages.segment.base()
             {
-                range.start = range.start.min(left.start);
+                pages.range.start = pages.range.start.min(waiting.range.start);
             }
-            state.populate = Some((segment, range));
+            state.pages = Some(pages);
         }
         if let Some(base) = prepare
             && state.busy != Some(base)
@@ -196,14 +214,14 @@ impl Allocator {
                     }
                 }
                 self.changed.notify_all();
-            } else if let Some((segment, range)) = state.populate.take() {
+            } else if let Some(Pages { segment, range, readiness }) = state.pages.take() {
                 let length = range.len().min(POPULATE_CHUNK);
                 let rest = range.start + length..range.end;
                 if !rest.is_empty() {
-                    state.populate = Some((segment.clone(), rest));
+                    state.pages = Some(Pages { segment: segment.clone(), range: rest, readiness });
                 }
                 drop(state);
-                segment.populate(range.start, length);
+                segment.make_ready(range.start, length, readiness);
                 drop(segment);
                 state = self.state.lock();
             } else {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use crate::error::StoreError;
 use crate::patience::Patience;
+use allocate::Readiness;
 use mmap::{Mapping, Writer};
 
 /// See the module text.
@@ -76,17 +77,20 @@ impl Segment {
         &self.mapping
     }
 
-    /// Has the kernel fault in `length` bytes at `start` of the file for writing, so that appending there does not.
-    pub fn populate(&self, start: usize, length: usize) {
+    /// Has the kernel make `length` bytes at `start` of the file ready, so that appending there need not wait for it.
+    pub fn make_ready(&self, start: usize, length: usize, readiness: Readiness) {
         // A fault of a page that is not in the cache makes the kernel read ahead as much as the device likes, 8 MiB on
-        // some, and clear all of it without a pause: 20 ms that whoever waits for this processor waits, too.
+        // some, and clear all of it without a pause: 20 ms that whoever waits for this processor waits, too. Asked for
+        // like this it also makes single pages: of pages in large folios every first write walks the whole folio.
         let _ = rustix::fs::fadvise(
             &self.file,
             start as u64,
             std::num::NonZeroU64::new(length as u64),
             rustix::fs::Advice::WillNeed,
         );
-        self.mapping.populate(start, length);
+        if readiness == Readiness::Writable {
+            self.mapping.populate(start, length);
+        }
     }
 
     fn position(&self, offset: i64) -> Option<usize> {
