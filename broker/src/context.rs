@@ -19,6 +19,8 @@ use crate::groups::Groups;
 use crate::held_requests::{DuePulls, HeldPulls};
 use crate::offsets::Offsets;
 use crate::persist::{self, ConfigWriter};
+use crate::pop::Pop;
+use crate::pop::held::{DuePops, HeldPops};
 use crate::producers::Producers;
 use crate::queue_locks::QueueLocks;
 use crate::request_modes::RequestModes;
@@ -60,6 +62,8 @@ pub struct Broker {
     pub topic_routes: TopicRoutes,
     /// Pulls that wait for a message.
     pub held_pulls: Arc<HeldPulls>,
+    /// Consumption by popping.
+    pub pop: Pop,
     /// Statistics of topics and groups.
     pub stats: BrokerStats,
     /// What only administration asks for.
@@ -84,13 +88,19 @@ impl Broker {
     ///
     /// # Errors
     /// [`BrokerError`]; nothing is left running.
-    pub fn open(settings: Arc<Live<BrokerSettings>>) -> Result<(Arc<Self>, Vec<DuePulls>), BrokerError> {
+    pub fn open(settings: Arc<Live<BrokerSettings>>) -> Result<(Arc<Self>, Due), BrokerError> {
         let current = settings.load();
         config::check(&current)?;
         config::warn_of_ineffective(&current);
         let lanes = std::thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX);
-        let (held_pulls, due) = HeldPulls::new(lanes);
+        let (held_pulls, due_pulls) = HeldPulls::new(lanes);
         let held_pulls = Arc::new(held_pulls);
+        let (held_pops, mut due_pops) = HeldPops::new(lanes, false);
+        // Java wakes the newest first.
+        let (notifications, due_notifications) = HeldPops::new(1, true);
+        due_pops.extend(due_notifications);
+        let due = Due { pulls: due_pulls, pops: due_pops };
+        let held_pops = [Arc::new(held_pops), Arc::new(notifications)];
         let folder = current.config_folder();
         let progress = persist::load::<DelayOffsetSerializeWrapper>(&folder, DELAY_OFFSET_FILE)?;
         let progress = progress.map(Progress::from).unwrap_or_default();
@@ -98,21 +108,28 @@ impl Broker {
         let config_writer = ConfigWriter::start(folder.clone());
         // The store asks for the kinds of queues while it recovers.
         let topics = Arc::new(Topics::load(&current, &folder, &config_writer)?);
-        let hooks =
-            Arc::new(Hooks { held_pulls: held_pulls.clone(), schedule: schedule.clone(), topics: topics.clone() });
+        let hooks = Arc::new(Hooks {
+            held_pulls: held_pulls.clone(),
+            held_pops: held_pops.clone(),
+            settings: settings.clone(),
+            schedule: schedule.clone(),
+            topics: topics.clone(),
+        });
         // The store's lock on its folder also guards the files of `config/`: nothing is written there before.
         let store = MessageStore::open(current.store_config(), hooks)?;
+        let ip = current.broker.broker_ip1.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let store_host = SocketAddr::new(ip, current.port());
         let load = || -> Result<_, BrokerError> {
             Ok((
                 Groups::load(&folder, &config_writer)?,
                 Offsets::load(&folder, &config_writer)?,
                 RequestModes::load(&folder, &config_writer)?,
+                Pop::load(&current, &folder, &config_writer, store.clone(), store_host, held_pops)?,
             ))
         };
-        let (groups, offsets, request_modes) = load().inspect_err(|_| store.shutdown())?;
-        let ip = current.broker.broker_ip1.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let (groups, offsets, request_modes, pop) = load().inspect_err(|_| store.shutdown())?;
         let broker = Arc::new(Self {
-            store_host: SocketAddr::new(ip, current.port()),
+            store_host,
             store,
             schedule,
             topics,
@@ -125,6 +142,7 @@ impl Broker {
             request_modes,
             topic_routes: TopicRoutes::default(),
             held_pulls,
+            pop,
             stats: BrokerStats::new(&current.broker.broker_cluster_name, current.broker.enable_detail_stat),
             admin: AdminState::default(),
             unique_keys: UniqueKeys::new(ip),
@@ -141,15 +159,31 @@ impl Broker {
         self.schedule.levels()
     }
 
+    /// Whether the timer wheel may still hold messages that are due.
+    pub fn timers_behind(&self) -> bool {
+        false
+    }
+
     /// The settings that count now.
     pub fn config(&self) -> arc_swap::Guard<Arc<BrokerSettings>> {
         self.settings.load()
     }
 }
 
+/// Where requests go that have waited, each to be read by one task.
+pub struct Due {
+    /// Pulls.
+    pub pulls: Vec<DuePulls>,
+    /// Pops and notifications.
+    pub pops: Vec<DuePops>,
+}
+
 /// What the store tells the broker.
 struct Hooks {
     held_pulls: Arc<HeldPulls>,
+    /// Pops and notifications.
+    held_pops: [Arc<HeldPops>; 2],
+    settings: Arc<Live<BrokerSettings>>,
     schedule: Arc<Schedule>,
     topics: Arc<Topics>,
 }
@@ -157,6 +191,10 @@ struct Hooks {
 impl StoreHooks for Hooks {
     fn messages_arrived(&self, arrivals: &[Arrival<'_>]) {
         self.held_pulls.messages_arrived(arrivals);
+        for held in self.held_pops.iter().filter(|held| !held.is_empty()) {
+            let force = self.settings.load().broker.pop_long_polling_force_notify_interval;
+            held.messages_arrived(arrivals, force);
+        }
         for arrival in arrivals.iter().filter(|arrival| arrival.topic == SCHEDULE_TOPIC) {
             self.schedule.arrived(arrival.queue_id);
         }

@@ -6,7 +6,7 @@ use hypergol_remoting::{Channel, RemotingCommand, RequestCode, Responder, connec
 
 use crate::clients;
 use crate::context::Broker;
-use crate::handler::{admin, assignment, client, consumer, pull, query, send, send_back};
+use crate::handler::{admin, assignment, client, consumer, pop, pull, query, send, send_back};
 
 /// The ports of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,13 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
     match code {
         R::SendMessage | R::SendMessageV2 | R::SendBatchMessage => send::send(broker, code, request, responder),
         R::PullMessage | R::LitePullMessage => pull::pull(broker, request, responder),
+        R::PopMessage => pop::take::pop(broker, request, responder, pop::take::Attempt::First),
+        R::AckMessage => pop::ack::ack(broker, &request, responder),
+        R::BatchAckMessage => pop::ack::batch_ack(broker, &request, responder),
+        R::ChangeMessageInvisibleTime => pop::invisible_time::change(broker, &request, responder),
+        R::Notification => pop::notification::notify(broker, request, responder),
+        R::PollingInfo => pop::polling_info::polling_info(broker, &request, responder),
+        R::PeekMessage => pop::peek::peek(broker, &request, responder),
         R::UpdateAndCreateTopic => admin::topic::update(broker, &request, responder),
         R::UpdateAndCreateTopicList => admin::topic::update_list(broker, &request, responder),
         R::DeleteTopicInBroker => admin::topic::delete(broker, &request, responder),
@@ -174,12 +181,6 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
         | R::AuthGetAcl
         | R::AuthListAcl
         | R::SwitchTimerEngine
-        | R::PopMessage
-        | R::AckMessage
-        | R::PeekMessage
-        | R::ChangeMessageInvisibleTime
-        | R::Notification
-        | R::PollingInfo
         | R::PopRollback
         | R::PopLiteMessage
         | R::LiteSubscriptionCtl
@@ -188,8 +189,7 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
         | R::GetLiteTopicInfo
         | R::GetLiteClientInfo
         | R::GetLiteGroupInfo
-        | R::TriggerLiteDispatch
-        | R::BatchAckMessage => responder.unsupported(),
+        | R::TriggerLiteDispatch => responder.unsupported(),
         // Not for brokers: Java answers 3 as well.
         R::QueryBrokerOffset
         | R::GetTopicConfigList

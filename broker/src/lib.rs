@@ -20,6 +20,7 @@ pub mod namesrv_client;
 pub mod network;
 pub mod offsets;
 pub mod persist;
+pub mod pop;
 pub mod producers;
 pub mod properties;
 pub mod queue_locks;

@@ -105,6 +105,14 @@ pub fn check_topic(topic: &str) -> Result<(), String> {
     Err(format!("The specified topic: {topic}, is longer than topic max length: {TOPIC_MAX}"))
 }
 
+/// The same for a topic that exists already: the broker itself makes retry topics `%RETRY%group+topic`.
+pub fn check_existing_topic(topic: &str) -> Result<(), String> {
+    match topic.strip_prefix(RETRY_PREFIX).and_then(|rest| rest.split_once('+')) {
+        Some((group, of)) if topic.len() <= RETRY_TOPIC_MAX => check_group(group).and_then(|()| check_topic(of)),
+        _ => check_topic(topic),
+    }
+}
+
 /// Says in Java's words what is wrong with the name of a group.
 pub fn check_group(group: &str) -> Result<(), String> {
     if group.trim().is_empty() {
@@ -136,6 +144,10 @@ mod tests {
         for name in ["", " ", ".", "..", "../x", "a/b", "a\\b", "a.b", "a b", "名", "a\0b", "a\u{1}b"] {
             assert!(check_topic(name).is_err(), "{name:?}");
             assert!(check_group(name).is_err(), "{name:?}");
+        }
+        assert_eq!(check_existing_topic("%RETRY%g+t"), Ok(()));
+        for name in ["%RETRY%g+t+u", "%RETRY%+t", "%RETRY%g+", "%RETRY%g+../x", "%RETRY%a.b+t", "g+t", "a/b"] {
+            assert!(check_existing_topic(name).is_err(), "{name:?}");
         }
         for name in ["T", "%RETRY%g", "a-b_c|d%e", "TBW102"] {
             assert_eq!(check_topic(name), Ok(()), "{name:?}");

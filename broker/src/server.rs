@@ -14,7 +14,8 @@ use crate::config::BrokerSettings;
 use crate::context::{Broker, DELAY_OFFSET_FILE, now_ms};
 use crate::dispatch::{Dispatcher, Port};
 use crate::error::BrokerError;
-use crate::handler::pull;
+use crate::handler::{pop, pull};
+use crate::pop::QueueKey;
 use crate::{clients, namesrv_client, runtime_info, schedule};
 
 /// Period of a sample of the statistics. Java: 10 s.
@@ -62,7 +63,15 @@ impl BrokerServer {
             server.shutdown().await;
             return Err(error);
         }
-        for mut lane in due {
+        for mut lane in due.pops {
+            let broker = broker.clone();
+            server.lanes.spawn(async move {
+                while let Some(held) = lane.recv().await {
+                    pop::resume(&broker, *held);
+                }
+            });
+        }
+        for mut lane in due.pulls {
             let broker = broker.clone();
             server.lanes.spawn(async move {
                 while let Some(held) = lane.recv().await {
@@ -113,6 +122,11 @@ impl BrokerServer {
         let broker = &self.broker;
         let held = broker.held_pulls.clone();
         self.tasks.spawn(async move { held.expire().await });
+        for held in [broker.pop.held.clone(), broker.pop.notifications.clone()] {
+            self.tasks.spawn(async move { held.expire().await });
+        }
+        let popping = broker.clone();
+        self.tasks.spawn(async move { watch_orders(&popping).await });
         self.tasks.spawn(clients::watch(broker.clone()));
         self.tasks.spawn(clients::tell_late(broker.clone()));
         let stats = broker.clone();
@@ -133,8 +147,9 @@ impl BrokerServer {
         self.tasks.spawn(every(
             |config| Duration::from_millis(u64::try_from(config.broker.flush_consumer_offset_interval).unwrap_or(5000)),
             broker.clone(),
-            move || offsets.offsets.persist(),
+            move || persist_offsets(&offsets),
         ));
+        broker.pop.start(broker).map_err(|error| BrokerError::Internal(error.to_string()))?;
         self.start_schedule()
     }
 
@@ -163,6 +178,8 @@ impl BrokerServer {
             namesrv_client::unregister(&self.broker).await;
         }
         self.broker.held_pulls.close();
+        self.broker.pop.held.close();
+        self.broker.pop.notifications.close();
         while self.lanes.join_next().await.is_some() {}
         for port in &self.ports {
             port.shutdown(CONNECTIONS_GRACE).await;
@@ -170,9 +187,10 @@ impl BrokerServer {
         self.broker.client.shutdown();
         let broker = self.broker.clone();
         let closed = tokio::task::spawn_blocking(move || {
+            broker.pop.stop(&broker);
             broker.schedule.stop();
             write_delay_offsets(&broker);
-            broker.offsets.persist();
+            persist_offsets(&broker);
             broker.config_writer.shutdown();
             broker.store.shutdown();
         });
@@ -181,6 +199,24 @@ impl BrokerServer {
         }
         info!("shut down");
     }
+}
+
+/// Wakes who waits for a queue that is popped in order, when its messages become visible again.
+async fn watch_orders(broker: &Broker) {
+    let free = |key: &QueueKey| {
+        if broker.config().broker.enable_notify_after_pop_order_lock_release {
+            broker.pop.wake_if_any(broker, key);
+        }
+    };
+    broker.pop.orders.watch(free).await;
+}
+
+fn persist_offsets(broker: &Broker) {
+    broker.offsets.persist();
+    broker.pop.orders.persist(|key| {
+        let has_queue = broker.topics.get(&key.topic).is_some_and(|topic| key.queue_id < topic.read_queue_nums);
+        has_queue && broker.groups.get(&key.group).is_some()
+    });
 }
 
 fn write_delay_offsets(broker: &Broker) {

@@ -127,7 +127,7 @@ impl Topics {
         if let Some(loaded) = persist::load::<TopicConfigSerializeWrapper>(folder, FILE)? {
             version = loaded.data_version;
             for (name, mut topic) in loaded.topic_config_table {
-                if let Err(reason) = names::check_topic(&name) {
+                if let Err(reason) = names::check_existing_topic(&name) {
                     warn!(topic = name, reason, "topic of an illegal name left out");
                     continue;
                 }

@@ -5,6 +5,7 @@ pub mod admin;
 pub mod assignment;
 pub mod client;
 pub mod consumer;
+pub mod pop;
 pub mod pull;
 pub mod query;
 pub mod send;

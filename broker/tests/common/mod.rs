@@ -1,6 +1,8 @@
 //! A broker of its own for each test, and a client that speaks frames.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod pops;
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;

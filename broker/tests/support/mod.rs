@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use hypergol_broker::config::BrokerSettings;
 use hypergol_broker::dispatch::{Dispatcher, Port};
+use hypergol_broker::handler::pop;
 use hypergol_broker::{Broker, clients};
 use hypergol_config::{Live, Properties};
 use hypergol_remoting::protocol::codec;
@@ -51,7 +52,19 @@ impl Node {
         let live = Live::new(settings, &Properties::default(), folder.path().join("broker.conf"));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let entered = runtime.enter();
-        let (broker, _) = Broker::open(Arc::new(live)).unwrap();
+        let (broker, due) = Broker::open(Arc::new(live)).unwrap();
+        for mut lane in due.pops {
+            let broker = broker.clone();
+            runtime.spawn(async move {
+                while let Some(held) = lane.recv().await {
+                    pop::resume(&broker, *held);
+                }
+            });
+        }
+        for held in [broker.pop.held.clone(), broker.pop.notifications.clone()] {
+            runtime.spawn(async move { held.expire().await });
+        }
+        broker.pop.start(&broker).unwrap();
         broker.schedule.start(broker.store.clone(), Box::new(|_| {})).unwrap();
         runtime.spawn(clients::watch(broker.clone()));
         let dispatcher = Arc::new(Dispatcher::new(broker.clone(), Port::Main));
@@ -96,6 +109,7 @@ impl Node {
     /// Ends the broker in order and gives its folder back.
     pub fn stop(self) -> Arc<TempDir> {
         self.runtime.block_on(self.server.shutdown(Duration::from_secs(5)));
+        self.broker.pop.stop(&self.broker);
         self.broker.schedule.stop();
         if let Some(file) = self.broker.schedule.to_write() {
             std::fs::write(self.folder.path().join("config/delayOffset.json"), file).unwrap();

@@ -98,8 +98,10 @@ pub fn delete(broker: &Arc<Broker>, request: &RemotingCommand, responder: Respon
         Ok(header) => header,
         Err(error) => return answer(responder, Err(error.into())),
     };
+    broker.pop.in_flight.clear_group(&header.group_name);
     if header.clean_offset {
         broker.offsets.remove_group(&header.group_name);
+        broker.pop.forget_group(&header.group_name);
     }
     if broker.config().broker.auto_delete_unused_stats {
         broker.stats.forget_group(&header.group_name);

@@ -123,6 +123,7 @@ pub fn delete(broker: &Arc<Broker>, request: &RemotingCommand, responder: Respon
 
 fn forget(broker: &Broker, topic: &str) {
     broker.offsets.remove_topic(topic);
+    broker.pop.forget_topic(topic);
     broker.store.delete_topic(topic);
     if broker.config().broker.auto_delete_unused_stats {
         broker.stats.forget_topic(topic);
