@@ -33,6 +33,11 @@ pub struct StoreConfig {
     /// `mapperFileSizeBatchConsumeQueue`: bytes of one file of a batch queue. Default 13,800,000 (300,000 units of 46
     /// bytes).
     pub mapper_file_size_batch_consume_queue: usize,
+    /// `enableConsumeQueueExt`: whether simple queues write an extension, see [`crate::consume_queue::ext`]. Default
+    /// false. *live* as far as off goes, and on again; a store opened without has none before the next start.
+    pub enable_consume_queue_ext: bool,
+    /// `mappedFileSizeConsumeQueueExt`: bytes of one file of an extension. Default 48 MiB.
+    pub mapped_file_size_consume_queue_ext: usize,
     /// `maxMessageSize`: largest body in bytes. Default 4 MiB. A record may be 64 KiB larger. *live*
     pub max_message_size: usize,
     /// `flushDiskType`. Default [`FlushDiskType::AsyncFlush`]. *live*
@@ -117,6 +122,8 @@ impl StoreConfig {
             mapped_file_size_commit_log: 1 << 30,
             mapped_file_size_consume_queue: 300_000 * 20,
             mapper_file_size_batch_consume_queue: 300_000 * 46,
+            enable_consume_queue_ext: false,
+            mapped_file_size_consume_queue_ext: 48 << 20,
             max_message_size: 4 << 20,
             flush_disk_type: FlushDiskType::AsyncFlush,
             sync_flush_timeout: Duration::from_secs(5),
@@ -174,6 +181,11 @@ impl StoreConfig {
         self.store_path_root_dir.join("batchconsumequeue")
     }
 
+    /// Folder of the extensions of consume queues, `<root>/consumequeue_ext`.
+    pub fn consume_queue_ext_dir(&self) -> PathBuf {
+        self.store_path_root_dir.join("consumequeue_ext")
+    }
+
     /// Folder of the index files, `<root>/index`.
     pub fn index_dir(&self) -> PathBuf {
         self.store_path_root_dir.join("index")
@@ -200,6 +212,10 @@ impl StoreConfig {
         let batch_file_size = self.mapper_file_size_batch_consume_queue;
         if batch_file_size < 46 || batch_file_size > i32::MAX as usize {
             return bad("mapperFileSizeBatchConsumeQueue", "must be within 46..=2147483647 bytes");
+        }
+        let ext_file_size = self.mapped_file_size_consume_queue_ext;
+        if ext_file_size < 128 || ext_file_size > i32::MAX as usize {
+            return bad("mappedFileSizeConsumeQueueExt", "must be within 128..=2147483647 bytes");
         }
         crate::clean::Hours::parse(&self.delete_when)?;
         if self.max_message_size > (i32::MAX as usize) - (1 << 20) {

@@ -59,6 +59,8 @@ pub struct DispatchPoint {
 
 #[derive(Default)]
 struct Batch<'a> {
+    /// Bits for extensions are worked out.
+    with_bits: bool,
     groups: Vec<Group<'a>>,
     by_queue: HashMap<(&'a str, i32), usize>,
     indexed: Vec<(i64, i64, Keys<'a>)>,
@@ -70,6 +72,8 @@ struct Group<'a> {
     topic: &'a str,
     queue_id: i32,
     entries: Vec<PlacedEntry>,
+    /// Bits for the extension, one item for each entry; empty unless extensions are written.
+    bits: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -81,7 +85,7 @@ struct Keys<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn push_entry(&mut self, topic: &'a str, queue_id: i32, entry: PlacedEntry) {
+    fn push_entry(&mut self, topic: &'a str, queue_id: i32, entry: PlacedEntry, bits: Option<Vec<u8>>) {
         let at = match self.groups.last() {
             Some(last) if last.queue_id == queue_id && last.topic == topic => Some(self.groups.len() - 1),
             _ if self.groups.len() <= LINEAR_GROUPS => {
@@ -91,10 +95,11 @@ impl<'a> Batch<'a> {
         };
         if let Some(group) = at.and_then(|at| self.groups.get_mut(at)) {
             group.entries.push(entry);
+            group.bits.extend(bits);
             return;
         }
         self.by_queue.insert((topic, queue_id), self.groups.len());
-        self.groups.push(Group { topic, queue_id, entries: vec![entry] });
+        self.groups.push(Group { topic, queue_id, entries: vec![entry], bits: bits.into_iter().collect() });
     }
 }
 
@@ -135,7 +140,7 @@ impl Dispatcher {
     /// # Errors
     /// When a queue or the index cannot take them. Calling again with the same bytes is harmless.
     pub fn dispatch(&self, bytes: &[u8], notify: bool) -> Result<(usize, RecordError), StoreError> {
-        let mut batch = Batch::default();
+        let mut batch = Batch { with_bits: self.queues.writes_ext(), ..Batch::default() };
         let mut consumed = 0;
         let mut records = 0;
         let stopped = loop {
@@ -190,7 +195,12 @@ impl Dispatcher {
                 _ => 1,
             };
             let placed = PlacedEntry { queue_offset: record.queue_offset(), messages, store_timestamp, entry };
-            batch.push_entry(record.topic(), record.queue_id(), placed);
+            let bits = batch.with_bits.then(|| {
+                let mut bits = Vec::new();
+                self.hooks.filter_bits(record.topic(), record.properties(), &mut bits);
+                bits
+            });
+            batch.push_entry(record.topic(), record.queue_id(), placed, bits);
             if notify {
                 batch.arrivals.push(Arrival {
                     topic: record.topic(),
@@ -212,7 +222,7 @@ impl Dispatcher {
     fn apply(&self, batch: &Batch<'_>, notify: bool) -> Result<(), StoreError> {
         for group in &batch.groups {
             match self.queues.get_or_create(group.topic, group.queue_id) {
-                Ok(queue) => queue.append_batch(&group.entries)?,
+                Ok(queue) => queue.append_extended(&group.entries, &group.bits)?,
                 // Only the body of a record is under a checksum. One whose head is damaged must not hold up the others.
                 Err(error @ StoreError::Corrupt { .. }) => {
                     let records = group.entries.len();

@@ -32,6 +32,11 @@ pub trait StoreHooks: Send + Sync {
     /// beyond the table; the owner caps it.
     fn deliver_time(&self, delay_level: i32, store_timestamp_ms: i64) -> i64;
 
+    /// Appends the bits of the filters that a message matches, for the extension of its queue; nothing where no filter
+    /// is known. Only asked while extensions are written; runs where `messages_arrived` does, and inside
+    /// [`crate::MessageStore::open`].
+    fn filter_bits(&self, _topic: &str, _properties: &[u8], _bits: &mut Vec<u8>) {}
+
     /// What kind of queues a topic has (its attribute `queue.type`); `None` for a topic that does not exist. The answer
     /// for a topic changes only by deleting it. Called by the threads that put messages; must not block.
     fn queue_kind(&self, _topic: &str) -> Option<QueueKind> {

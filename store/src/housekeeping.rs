@@ -220,6 +220,7 @@ impl MessageStore {
             mapped_file_size_commit_log: old.mapped_file_size_commit_log,
             mapped_file_size_consume_queue: old.mapped_file_size_consume_queue,
             mapper_file_size_batch_consume_queue: old.mapper_file_size_batch_consume_queue,
+            mapped_file_size_consume_queue_ext: old.mapped_file_size_consume_queue_ext,
             message_index_enable: old.message_index_enable,
             max_hash_slot_num: old.max_hash_slot_num,
             max_index_num: old.max_index_num,
@@ -229,6 +230,7 @@ impl MessageStore {
             ..config.clone()
         };
         self.core.queues.set_flush_least_pages(merged.flush_consume_queue_least_pages);
+        self.core.queues.set_write_ext(merged.enable_consume_queue_ext);
         self.core.config.store(Arc::new(merged));
         self.core.log.set_sync_flush(config.flush_disk_type == FlushDiskType::SyncFlush);
         Ok(())

@@ -41,6 +41,7 @@ use parking_lot::Mutex;
 
 pub use config::{FlushDiskType, StoreConfig};
 pub use consume_queue::QueueKind;
+pub use consume_queue::ext::ExtUnit;
 pub use error::{FlushError, PutError, StoreError};
 pub use hooks::{Arrival, NoHooks, StoreHooks};
 pub use message::{Appended, AppendedBatch, BatchChild, NewMessage, Writable};

@@ -14,7 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::commitlog::recover::{self, Found, Recovered};
 use crate::commitlog::{CommitLog, FlushPolicy};
 use crate::config::{FlushDiskType, StoreConfig};
-use crate::consume_queue::{QueueConfig, QueueFolders, QueueTable};
+use crate::consume_queue::{ExtConfig, QueueConfig, QueueFolders, QueueTable};
 use crate::dispatch::Dispatcher;
 use crate::error::{FlushError, StoreError};
 use crate::folder::{self, AbortMark, FolderLock};
@@ -292,8 +292,9 @@ impl MessageStore {
         if found.segments().is_empty() {
             delete_queues(&config.consume_queue_dir())?;
             delete_queues(&config.batch_consume_queue_dir())?;
+            delete_queues(&config.consume_queue_ext_dir())?;
         }
-        let queues = Arc::new(QueueTable::open(
+        let queues = Arc::new(QueueTable::open_with_ext(
             QueueFolders { simple: &config.consume_queue_dir(), batch: &config.batch_consume_queue_dir() },
             QueueConfig {
                 file_size: config.mapped_file_size_consume_queue,
@@ -301,6 +302,11 @@ impl MessageStore {
                 flush_least_pages: config.flush_consume_queue_least_pages,
                 ..QueueConfig::default()
             },
+            Some(ExtConfig {
+                root: config.consume_queue_ext_dir(),
+                file_size: config.mapped_file_size_consume_queue_ext,
+                write: config.enable_consume_queue_ext,
+            }),
             hooks.clone(),
         )?);
         queues.recover()?;

@@ -1,12 +1,14 @@
 //! Reading a queue: requests, filters, results, and the read itself.
 
+use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
 use crate::MessageStore;
-use crate::consume_queue::{PlacedEntry, QueueKind, unit};
+use crate::consume_queue::ext::{self, ExtUnit};
+use crate::consume_queue::{ConsumeQueue, PlacedEntry, QueueKind, unit};
 use crate::patience::Patience;
 use crate::stats::StoreStats;
 
@@ -29,6 +31,11 @@ pub struct GetRequest<'a> {
 pub trait MessageFilter: Sync {
     /// Looks at the consume-queue entry alone.
     fn matches_queue_entry(&self, tags_code: i64) -> bool;
+
+    /// The same for an entry with an extension; `None` where its unit is gone: without a tags code anything passes.
+    fn matches_extended(&self, unit: Option<&ExtUnit>) -> bool {
+        unit.is_none_or(|unit| self.matches_queue_entry(unit.tags_code))
+    }
 
     /// Looks at the whole record, after the entry matched.
     fn matches_record(&self, _record: &[u8]) -> bool {
@@ -182,6 +189,17 @@ impl GetResult {
     }
 }
 
+/// An entry with its tags code in place, and the unit of the extension that has it.
+fn with_ext(queue: &ConsumeQueue, entry: QueueEntry) -> (QueueEntry, Option<ExtUnit>) {
+    let unit = queue.ext_unit(entry.tags_code, Patience::Endless).unwrap_or_else(|error| {
+        tracing::error!(topic = queue.topic(), queue = queue.queue_id(), %error,
+            "extension of the consume queue cannot be read");
+        None
+    });
+    let tags_code = unit.as_ref().map_or(entry.tags_code, |unit| unit.tags_code);
+    (QueueEntry { tags_code, ..entry }, unit)
+}
+
 impl MessageStore {
     /// Reads messages of a queue. Order of checks, limits and next offsets are those of Java's
     /// `DefaultMessageStore.getMessage`. May take as long as the disk does.
@@ -309,7 +327,25 @@ impl MessageStore {
                 if entry.physical_offset < gone_below || unit::is_filler(&entry) {
                     continue;
                 }
-                if !filter.matches_queue_entry(entry.tags_code) {
+                let extended = queue.kind() == QueueKind::Simple && ext::is_address(entry.tags_code);
+                let wanted = match extended.then(|| queue.ext_unit(entry.tags_code, patience)) {
+                    None => filter.matches_queue_entry(entry.tags_code),
+                    Some(Ok(unit)) => filter.matches_extended(unit.as_ref()),
+                    // What was found so far is enough; the rest is asked for with the next read.
+                    Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                        if result.count == 0 {
+                            return None;
+                        }
+                        result.next_begin_offset = queue_offset.max(offset);
+                        break 'scan;
+                    }
+                    Some(Err(error)) => {
+                        tracing::error!(topic = request.topic, queue_id = request.queue_id, queue_offset, %error,
+                            "extension of the consume queue cannot be read");
+                        filter.matches_extended(None)
+                    }
+                };
+                if !wanted {
                     if result.count == 0 {
                         result.status = GetStatus::NoMatchedMessage;
                     }
@@ -391,13 +427,20 @@ impl MessageStore {
 
     /// One entry of a queue.
     pub fn queue_entry(&self, topic: &str, queue_id: i32, queue_offset: i64) -> Option<QueueEntry> {
-        self.core.queues.get(topic, queue_id)?.entry(queue_offset)
+        let queue = self.core.queues.get(topic, queue_id)?;
+        Some(with_ext(&queue, queue.entry(queue_offset)?).0)
     }
 
     /// Up to `max` entries of a queue from an offset on, one for each record.
     pub fn queue_entries(&self, topic: &str, queue_id: i32, from: i64, max: usize) -> Vec<QueueEntry> {
+        self.queue_units(topic, queue_id, from, max).into_iter().map(|(entry, _)| entry).collect()
+    }
+
+    /// The same with the units of their extensions. An entry whose unit is gone keeps its address for a tags code.
+    pub fn queue_units(&self, topic: &str, queue_id: i32, from: i64, max: usize) -> Vec<(QueueEntry, Option<ExtUnit>)> {
         let mut found: Vec<PlacedEntry> = Vec::new();
-        if let Some(queue) = self.core.queues.get(topic, queue_id) {
+        let queue = self.core.queues.get(topic, queue_id);
+        if let Some(queue) = &queue {
             while found.len() < max {
                 let next = found.last().map_or(from, PlacedEntry::end);
                 match queue.entries(next, max - found.len(), &mut found) {
@@ -410,7 +453,8 @@ impl MessageStore {
                 }
             }
         }
-        found.into_iter().map(|placed| placed.entry).collect()
+        let Some(queue) = queue else { return Vec::new() };
+        found.into_iter().map(|placed| with_ext(&queue, placed.entry)).collect()
     }
 
     /// First offset of a queue. When it never held a message, 0, but -1 for a topic with batch queues, as in Java.

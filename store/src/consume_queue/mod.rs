@@ -3,7 +3,7 @@
 //! Files are Java's: `<topic>/<queue id>/<20-digit byte offset>`, each file sparse at its full size. Simple queues are
 //! below `consumequeue`; the unit of queue offset N is at byte `N * 20`, counted over all files of the queue. Topics
 //! with the attribute `queue.type=BatchCQ` have batch queues below `batchconsumequeue`, whose units say which queue
-//! offsets they cover and are found by bisection. See [`unit`].
+//! offsets they cover and are found by bisection. See [`unit`]. Simple queues may have an extension, see [`ext`].
 //!
 //! Only the dispatcher appends, in commit-log order. Everything here can be rebuilt from the commit log;
 //! [`QueueTable::flush_all`] says up to where that is not needed.
@@ -11,6 +11,9 @@
 mod batch;
 #[cfg(test)]
 mod batch_tests;
+pub mod ext;
+#[cfg(test)]
+mod ext_tests;
 pub mod files;
 mod queue;
 mod recover;
@@ -32,6 +35,7 @@ use tracing::{error, info, warn};
 use crate::error::StoreError;
 use crate::hooks::StoreHooks;
 use crate::read::QueueEntry;
+use ext::Ext;
 use files::FileCache;
 pub use queue::ConsumeQueue;
 use queue::FileSet;
@@ -76,6 +80,17 @@ pub struct QueueFolders<'a> {
     pub batch: &'a Path,
 }
 
+/// The extension of simple queues.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtConfig {
+    /// Folder, `consumequeue_ext`.
+    pub root: PathBuf,
+    /// Bytes of a file (`mappedFileSizeConsumeQueueExt`, 48 MiB).
+    pub file_size: usize,
+    /// Whether units are written (`enableConsumeQueueExt`); those there are, are read in any case.
+    pub write: bool,
+}
+
 /// What all queues of a kind share.
 pub(crate) struct Layout {
     pub kind: QueueKind,
@@ -108,6 +123,10 @@ impl Layout {
 pub(crate) struct Shared {
     layouts: [Layout; QueueKind::ALL.len()],
     least_pages: AtomicUsize,
+    /// `None` where extensions are neither written nor there.
+    ext: Option<ExtConfig>,
+    /// Extensions are written.
+    ext_write: AtomicBool,
     pub cache: FileCache,
     /// Queues with units not on disk, or with memory to give back.
     pub dirty: Mutex<Vec<Arc<ConsumeQueue>>>,
@@ -121,6 +140,10 @@ pub(crate) struct Shared {
 impl Shared {
     pub fn layout(&self, kind: QueueKind) -> &Layout {
         &self.layouts[kind as usize]
+    }
+
+    pub fn writes_ext(&self) -> bool {
+        self.ext_write.load(Ordering::Relaxed)
     }
 
     pub fn new_serial(&self) -> u64 {
@@ -174,6 +197,20 @@ impl QueueTable {
         config: QueueConfig,
         hooks: Arc<dyn StoreHooks>,
     ) -> Result<QueueTable, StoreError> {
+        Self::open_with_ext(folders, config, None, hooks)
+    }
+
+    /// The same, with extensions.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_with_ext(
+        folders: QueueFolders<'_>,
+        config: QueueConfig,
+        ext: Option<ExtConfig>,
+        hooks: Arc<dyn StoreHooks>,
+    ) -> Result<QueueTable, StoreError> {
+        let ext = ext.filter(|ext| ext.write || ext.root.exists());
         let table = QueueTable {
             shared: Arc::new(Shared {
                 layouts: [
@@ -181,6 +218,8 @@ impl QueueTable {
                     Layout::new(QueueKind::Batch, folders.batch, &config)?,
                 ],
                 least_pages: AtomicUsize::new(config.flush_least_pages),
+                ext_write: AtomicBool::new(ext.as_ref().is_some_and(|ext| ext.write)),
+                ext,
                 cache: FileCache::new(config.open_files_max),
                 dirty: Mutex::default(),
                 due: Mutex::default(),
@@ -210,8 +249,9 @@ impl QueueTable {
                 match name.parse::<i32>() {
                     Ok(queue_id) if queue_id >= 0 && path.is_dir() => {
                         self.check_kind(&topic, layout, &topic_path)?;
-                        let files = load_files(layout, &path)?;
-                        self.insert(&topic, queue_id, layout.kind, files);
+                        let files = load_files(layout.file_size, &path)?;
+                        let ext = self.open_ext(&topic, queue_id, layout.kind)?;
+                        self.insert(&topic, queue_id, layout.kind, files, ext);
                         count += 1;
                     }
                     _ => warn!(path = %path.display(), "not a queue's folder, ignored"),
@@ -220,6 +260,25 @@ impl QueueTable {
         }
         info!(kind = ?layout.kind, queues = count, topics = self.topics.len(), "consume queues loaded");
         Ok(())
+    }
+
+    /// The extension of a queue, where there are any.
+    fn open_ext(&self, topic: &str, queue_id: i32, kind: QueueKind) -> Result<Option<Ext>, StoreError> {
+        let Some(config) = self.shared.ext.as_ref().filter(|_| kind == QueueKind::Simple) else { return Ok(None) };
+        let dir = config.root.join(topic).join(queue_id.to_string());
+        Ext::open(dir, config.file_size as i64, self.shared.clone()).map(Some)
+    }
+
+    /// That of a queue that is new, though a folder may have been left behind.
+    fn new_ext(&self, topic: &str, queue_id: i32, kind: QueueKind) -> Option<Ext> {
+        let ext = self.open_ext(topic, queue_id, kind).and_then(|ext| {
+            ext.iter().try_for_each(|ext| ext.recover(None))?;
+            Ok(ext)
+        });
+        ext.unwrap_or_else(|error| {
+            error!(topic, queue_id, %error, "the queue goes without its extension");
+            None
+        })
     }
 
     /// Refuses queues of another kind than their topic's. A topic that nobody knows any more keeps the kind it has.
@@ -234,7 +293,14 @@ impl QueueTable {
         }
     }
 
-    fn insert(&self, topic: &str, queue_id: i32, kind: QueueKind, files: FileSet) -> Arc<ConsumeQueue> {
+    fn insert(
+        &self,
+        topic: &str,
+        queue_id: i32,
+        kind: QueueKind,
+        files: FileSet,
+        ext: Option<Ext>,
+    ) -> Arc<ConsumeQueue> {
         let topic_queues = match self.topics.get(topic) {
             Some(found) => found.clone(),
             None => self
@@ -248,7 +314,7 @@ impl QueueTable {
             Ok(at) => queues[at].1.clone(),
             Err(at) => {
                 let (topic, kind) = (topic_queues.topic.clone(), topic_queues.kind);
-                let queue = Arc::new(ConsumeQueue::new(topic, queue_id, kind, self.shared.clone(), files));
+                let queue = Arc::new(ConsumeQueue::new(topic, queue_id, kind, self.shared.clone(), files, ext));
                 queues.insert(at, (queue_id, queue.clone()));
                 queue
             }
@@ -278,7 +344,9 @@ impl QueueTable {
                 reason: format!("topic {topic:?} with queue id {queue_id} cannot be stored"),
             });
         }
-        Ok(self.insert(topic, queue_id, self.kind_of(topic), FileSet::default()))
+        let kind = self.kind_of(topic);
+        let ext = self.new_ext(topic, queue_id, kind);
+        Ok(self.insert(topic, queue_id, kind, FileSet::default(), ext))
     }
 
     /// The kind that the queues of a topic have, or would have.
@@ -330,12 +398,25 @@ impl QueueTable {
         self.shared.least_pages.store(pages, Ordering::Relaxed);
     }
 
+    /// Whether extensions are written.
+    pub fn writes_ext(&self) -> bool {
+        self.shared.writes_ext()
+    }
+
+    /// Changes `enableConsumeQueueExt`. Queues that were opened without have no extension before the next start.
+    pub fn set_write_ext(&self, write: bool) {
+        self.shared.ext_write.store(write && self.shared.ext.is_some(), Ordering::Relaxed);
+    }
+
     /// Finds the end of every queue and removes what is behind it; on several threads when there are many queues.
     ///
     /// # Errors
     /// The first [`StoreError::Io`].
     pub fn recover(&self) -> Result<(), StoreError> {
-        self.for_all(|queue| queue.recover())
+        self.for_all(|queue| {
+            queue.recover()?;
+            queue.recover_ext()
+        })
     }
 
     /// [`ConsumeQueue::truncate_to_physical`] for every queue that covers anything from `physical_offset` on.
@@ -442,11 +523,14 @@ impl QueueTable {
         // One flush of the whole file system is cheaper than many flushes of small files.
         const SINGLE_MAX: usize = 64;
         let result = if queues.len() > SINGLE_MAX {
-            self.shared.layouts.iter().try_for_each(|layout| match File::open(&layout.root) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-                root => root
-                    .and_then(|root| rustix::fs::syncfs(root).map_err(io::Error::from))
-                    .map_err(|e| StoreError::io("flush", &layout.root, e)),
+            let ext = self.shared.ext.iter().map(|ext| &ext.root);
+            self.shared.layouts.iter().map(|layout| &layout.root).chain(ext).try_for_each(|root| {
+                match File::open(root) {
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+                    opened => opened
+                        .and_then(|opened| rustix::fs::syncfs(opened).map_err(io::Error::from))
+                        .map_err(|e| StoreError::io("flush", root, e)),
+                }
             })
         } else {
             queues.iter().try_for_each(|(queue, end)| queue.sync(*end))
@@ -470,6 +554,9 @@ impl QueueTable {
             queue.drop_contents();
         }
         self.remove_folder(&self.shared.layout(removed.kind).root.join(topic))?;
+        if let Some(ext) = &self.shared.ext {
+            self.remove_folder(&ext.root.join(topic))?;
+        }
         info!(topic, queues = queues.len(), "consume queues of a topic deleted");
         Ok(!queues.is_empty())
     }
@@ -497,6 +584,9 @@ impl QueueTable {
             self.topics.remove_if(queue.topic(), |_, topic| topic.queues.read().is_empty());
             queue.drop_contents();
             self.remove_folder(&queue.dir())?;
+            if let Some(ext) = &queue.ext {
+                self.remove_folder(ext.dir())?;
+            }
             deleted.push((queue.topic().to_owned(), queue.queue_id()));
         }
         Ok(deleted)
@@ -522,8 +612,7 @@ impl QueueTable {
 }
 
 /// The files of a queue's folder; they must be adjacent and of the right size.
-fn load_files(layout: &Layout, dir: &Path) -> Result<FileSet, StoreError> {
-    let size = layout.file_size;
+fn load_files(size: i64, dir: &Path) -> Result<FileSet, StoreError> {
     let mut starts = Vec::new();
     for (name, path) in folder(dir)? {
         match name.parse::<i64>() {

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tracing::{debug, error, warn};
 
+use super::ext::{self, Ext, ExtUnit};
 use super::files::{self, FileKey};
 use super::unit::{self, FILLER, PlacedEntry, QueueKind};
 use super::{Layout, Shared};
@@ -155,6 +156,8 @@ pub struct ConsumeQueue {
     queue_id: i32,
     kind: QueueKind,
     pub(super) shared: Arc<Shared>,
+    /// Units for which a tags code is too short.
+    pub(super) ext: Option<Ext>,
     /// Key of this queue's files in the cache; changed when files are deleted that may be created again.
     pub(super) serial: AtomicU64,
     next_offset: AtomicI64,
@@ -170,7 +173,14 @@ pub struct ConsumeQueue {
 }
 
 impl ConsumeQueue {
-    pub(super) fn new(topic: Arc<str>, queue_id: i32, kind: QueueKind, shared: Arc<Shared>, files: FileSet) -> Self {
+    pub(super) fn new(
+        topic: Arc<str>,
+        queue_id: i32,
+        kind: QueueKind,
+        shared: Arc<Shared>,
+        files: FileSet,
+        ext: Option<Ext>,
+    ) -> Self {
         let serial = AtomicU64::new(shared.new_serial());
         let start = files.first / shared.layout(kind).unit;
         let next_offset = match kind {
@@ -182,6 +192,7 @@ impl ConsumeQueue {
             queue_id,
             kind,
             shared,
+            ext,
             serial,
             next_offset: AtomicI64::new(next_offset),
             first: AtomicI64::new(start),
@@ -249,7 +260,7 @@ impl ConsumeQueue {
     /// Bytes of the queue's files.
     pub fn total_size(&self) -> i64 {
         let files = self.files.lock();
-        files.end - files.first
+        files.end - files.first + self.ext.as_ref().map_or(0, Ext::total_size)
     }
 
     /// Folder of the queue's files.
@@ -266,10 +277,47 @@ impl ConsumeQueue {
     /// [`StoreError::Io`] when the file could not be written; entries may be missing, and the call may be repeated with
     /// the same entries. An entry that cannot be stored is reported and left out.
     pub fn append_batch(self: &Arc<Self>, entries: &[PlacedEntry]) -> Result<(), StoreError> {
-        for placed in entries {
-            self.append(placed)?;
+        self.append_extended(entries, &[])
+    }
+
+    /// The same with the bits of filters that each message matches, for the extension; none where they are missing.
+    ///
+    /// # Errors
+    /// Those of [`Self::append_batch`].
+    pub fn append_extended(self: &Arc<Self>, entries: &[PlacedEntry], bits: &[Vec<u8>]) -> Result<(), StoreError> {
+        for (at, placed) in entries.iter().enumerate() {
+            match self.ext.as_ref().filter(|_| self.shared.writes_ext()) {
+                None => self.append(placed)?,
+                Some(ext) => {
+                    let bits = bits.get(at).map(Vec::as_slice).unwrap_or_default();
+                    self.append(&self.extended(ext, placed, bits)?)?;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// The entry with the address of a unit of the extension in the place of its tags code.
+    fn extended(&self, ext: &Ext, placed: &PlacedEntry, bits: &[u8]) -> Result<PlacedEntry, StoreError> {
+        let mut placed = *placed;
+        let new = placed.is_valid() && unit::end_of(&placed.entry) > self.max_physical();
+        if new {
+            let (tags_code, store_timestamp) = (placed.entry.tags_code, placed.store_timestamp);
+            let unit = ExtUnit { tags_code, store_timestamp, bits: bits.to_vec() };
+            placed.entry.tags_code = ext.put(&unit)?.unwrap_or(tags_code);
+        }
+        Ok(placed)
+    }
+
+    /// What a tags code stands for that is the address of a unit of the extension; `None` when there is no such unit.
+    ///
+    /// # Errors
+    /// Those of the operating system, and that the disk would have to be waited for.
+    pub(crate) fn ext_unit(&self, tags_code: i64, patience: Patience) -> io::Result<Option<ExtUnit>> {
+        match self.ext.as_ref().filter(|_| ext::is_address(tags_code)) {
+            Some(ext) => ext.get(tags_code, patience),
+            None => Ok(None),
+        }
     }
 
     fn append(self: &Arc<Self>, placed: &PlacedEntry) -> Result<(), StoreError> {
@@ -448,6 +496,10 @@ impl ConsumeQueue {
             }
             (tail.written, tail.bytes[tail.position(tail.written)..].to_vec())
         };
+        // What these units point to goes first.
+        if let Some(ext) = &self.ext {
+            ext.write_pending()?;
+        }
         let mut position = from * self.layout().unit;
         let mut rest = &bytes[..];
         while !rest.is_empty() {
@@ -524,6 +576,9 @@ impl ConsumeQueue {
         if synced >= written {
             return Ok(());
         }
+        if let Some(ext) = &self.ext {
+            ext.sync()?;
+        }
         let dir = self.dir();
         let mut start = self.file_of(synced * self.layout().unit);
         while start < written * self.layout().unit {
@@ -551,6 +606,9 @@ impl ConsumeQueue {
 
     /// Stops all writing; the files are about to be deleted.
     pub(super) fn drop_contents(&self) {
+        if let Some(ext) = &self.ext {
+            ext.drop_contents();
+        }
         let files = self.files.lock();
         let mut tail = self.tail.lock();
         tail.dropped = true;

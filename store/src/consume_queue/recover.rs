@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use tracing::{info, warn};
 
+use super::ext;
 use super::files;
 use super::queue::{ConsumeQueue, remove_if_exists};
 use super::unit::{self, PlacedEntry};
@@ -63,6 +64,32 @@ impl ConsumeQueue {
         self.find_covered(first)?;
         self.next_offset().store(self.max_offset(), Ordering::Release);
         Ok(())
+    }
+
+    /// Finds the end of the extension: behind the newest unit that the queue points to.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub(super) fn recover_ext(&self) -> Result<(), StoreError> {
+        let Some(ext) = &self.ext else { return Ok(()) };
+        let (_, end) = self.live();
+        let first = self.files.lock().first / self.layout().unit;
+        // Without files there is nothing to look for, unless somebody deleted them.
+        let scanned = if ext.is_empty() { 1 } else { FILES_SCANNED * self.layout().units_per_file };
+        let from = first.max(end - scanned);
+        let last = self.find_last(from, end, |placed| ext::is_address(placed.entry.tags_code))?;
+        ext.recover(last.map(|(_, placed)| placed.entry.tags_code))
+    }
+
+    /// Deletes the files of the extension that nothing points to any more.
+    fn delete_ext_files(&self) -> Result<(), StoreError> {
+        let Some(ext) = self.ext.as_ref().filter(|ext| !ext.is_empty()) else { return Ok(()) };
+        let (first, end) = self.live();
+        let first = if first < end { Some(self.unit_at(first)?.entry.tags_code) } else { None };
+        match first.filter(|tags_code| ext::is_address(*tags_code)) {
+            Some(address) => ext.delete_before(address),
+            None => Ok(()),
+        }
     }
 
     /// Reads units from byte `from` on up to the first invalid one.
@@ -236,7 +263,7 @@ impl ConsumeQueue {
         self.find_covered(first)?;
         self.next_offset().store(self.max_offset(), Ordering::Release);
         self.max_physical.store(self.last_physical(first, end)?, Ordering::Release);
-        Ok(())
+        self.recover_ext()
     }
 
     /// Raises the minimum offset to the first entry that points to `min_physical` or beyond; to the maximum offset when
@@ -258,7 +285,8 @@ impl ConsumeQueue {
             self.first_unit(low, high, |placed| placed.entry.physical_offset < min_physical)?
         };
         self.first.fetch_max(first, Ordering::AcqRel);
-        self.raise_covered_min()
+        self.raise_covered_min()?;
+        self.delete_ext_files()
     }
 
     /// Index of the first unit of `low..high` that is not `before` what is looked for, by bisection; `high` when there
@@ -329,6 +357,9 @@ impl ConsumeQueue {
             }
         }
         self.correct_min(min_physical)?;
+        if deleted > 0 {
+            self.delete_ext_files()?;
+        }
         Ok(deleted)
     }
 }
