@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tracing::info;
 
 use crate::consumers::GroupChange;
-use crate::context::Broker;
+use crate::context::{Broker, now_ms};
 
 /// Groups one connection may register as producer, and again as consumer. Java has no bound; a client process has one
 /// or two groups, a proxy some hundreds.
@@ -97,6 +97,16 @@ pub fn send_late_notices(broker: &Broker) {
 pub fn closed(broker: &Broker, channel: &Channel) {
     broker.producers.closed(channel);
     for change in broker.consumers.closed(channel) {
+        left(broker, change, true);
+    }
+}
+
+/// A member has left a group: without any its filters are dead; others are told unless the group is not to be.
+pub fn left(broker: &Broker, change: GroupChange, notify: bool) {
+    if change.members.is_empty() {
+        broker.filters.unregister(&change.group, now_ms());
+    }
+    if notify {
         tell_members(broker, change);
     }
 }

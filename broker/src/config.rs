@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hypergol_config::{NettyClientConfig, NettyServerConfig, Settings, Table, config_enum};
+use hypergol_filter::{BloomError, BloomFilter};
 use hypergol_store::StoreConfig;
 use tracing::warn;
 
@@ -146,6 +147,21 @@ impl BrokerSettings {
             .map_err(|error| refused("messageDelayLevel", error.to_string()))
     }
 
+    /// The bloom filter that the filters of consumers have bits of.
+    ///
+    /// # Errors
+    /// [`BrokerError::Config`].
+    pub fn bloom_filter(&self) -> Result<BloomFilter, BrokerError> {
+        let keys = &self.broker;
+        BloomFilter::new(keys.max_error_rate_of_bloom_filter, keys.expect_consumer_num_use_filter).map_err(|error| {
+            let key = match error {
+                BloomError::ErrorRate => "maxErrorRateOfBloomFilter",
+                BloomError::Size => "expectConsumerNumUseFilter",
+            };
+            refused(key, error.to_string())
+        })
+    }
+
     /// The store's part of the settings.
     pub fn store_config(&self) -> StoreConfig {
         let keys = &self.store;
@@ -159,6 +175,8 @@ impl BrokerSettings {
             mapped_file_size_commit_log: bytes(keys.mapped_file_size_commit_log),
             mapped_file_size_consume_queue: bytes(keys.mapped_file_size_consume_queue),
             mapper_file_size_batch_consume_queue: bytes(keys.mapper_file_size_batch_consume_queue),
+            enable_consume_queue_ext: keys.enable_consume_queue_ext,
+            mapped_file_size_consume_queue_ext: bytes(keys.mapped_file_size_consume_queue_ext),
             max_message_size: bytes(keys.max_message_size),
             flush_disk_type: match keys.flush_disk_type {
                 FlushDiskType::Async => hypergol_store::FlushDiskType::AsyncFlush,
@@ -268,6 +286,7 @@ pub fn check(settings: &BrokerSettings) -> Result<(), BrokerError> {
         return Err(refused("namesrvAddr", format!("{bad:?} is not like 127.0.0.1:9876; several are joined by `;`")));
     }
     settings.delay_levels()?;
+    settings.bloom_filter()?;
     settings.store_config().check()?;
     Ok(())
 }
@@ -281,7 +300,10 @@ pub fn prepare(settings: &mut BrokerSettings) -> Result<(), BrokerError> {
         settings.broker.broker_id = 0;
     }
     settings.store.ha_listen_port = settings.ha_port().into();
-    check(settings)
+    check(settings)?;
+    let bits = settings.bloom_filter()?.bits();
+    settings.store.bit_map_length_consume_queue_ext = i32::try_from(bits).unwrap_or(i32::MAX);
+    Ok(())
 }
 
 /// Warns of keys that are set to what this broker does not do. Called once, at the start.
@@ -290,14 +312,12 @@ pub fn warn_of_ineffective(settings: &BrokerSettings) {
     let ineffective = [
         ("transientStorePoolEnable", store.transient_store_pool_enable),
         ("duplicationEnable", store.duplication_enable),
-        ("enableConsumeQueueExt", store.enable_consume_queue_ext),
         ("enabledAppendPropCRC", store.enabled_append_prop_crc),
         ("forceVerifyPropCRC", store.force_verify_prop_crc),
         ("enableLmq", store.enable_lmq),
         ("enableMultiDispatch", store.enable_multi_dispatch),
         ("enableSlaveActingMaster", broker.enable_slave_acting_master),
         ("enableRemoteEscape", broker.enable_remote_escape),
-        ("enablePropertyFilter", broker.enable_property_filter),
         ("slaveReadEnable", broker.slave_read_enable),
         ("metricsExporterType", broker.metrics_exporter_type != "DISABLE" && broker.metrics_exporter_type != "0"),
         ("fetchNamesrvAddrByAddressServer", broker.fetch_namesrv_addr_by_address_server),
@@ -386,6 +406,8 @@ mod tests {
             "brokerIP1=nowhere",
             "namesrvAddr=localhost",
             "listenPort=0",
+            "maxErrorRateOfBloomFilter=100",
+            "expectConsumerNumUseFilter=0",
         ] {
             let key = line.split('=').next().unwrap();
             let error = applied(line).unwrap_err();

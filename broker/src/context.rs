@@ -15,6 +15,7 @@ use crate::clients::LateNotices;
 use crate::config::{self, BrokerSettings};
 use crate::consumers::Consumers;
 use crate::error::BrokerError;
+use crate::filter::{self, registry::Filters};
 use crate::groups::Groups;
 use crate::held_requests::{DuePulls, HeldPulls};
 use crate::offsets::Offsets;
@@ -48,6 +49,8 @@ pub struct Broker {
     pub groups: Groups,
     /// Consumer groups' positions.
     pub offsets: Offsets,
+    /// Filters that consumer groups have registered.
+    pub filters: Arc<Filters>,
     /// Connected producers.
     pub producers: Producers,
     /// Connected consumers.
@@ -108,10 +111,12 @@ impl Broker {
         let config_writer = ConfigWriter::start(folder.clone());
         // The store asks for the kinds of queues while it recovers.
         let topics = Arc::new(Topics::load(&current, &folder, &config_writer)?);
+        let filters = Arc::new(Filters::load(&folder, &config_writer, current.bloom_filter()?, now_ms())?);
         let hooks = Arc::new(Hooks {
+            settings: settings.clone(),
+            filters: filters.clone(),
             held_pulls: held_pulls.clone(),
             held_pops: held_pops.clone(),
-            settings: settings.clone(),
             schedule: schedule.clone(),
             topics: topics.clone(),
         });
@@ -135,6 +140,7 @@ impl Broker {
             topics,
             groups,
             offsets,
+            filters,
             producers: Producers::default(),
             consumers: Consumers::default(),
             late_notices: LateNotices::default(),
@@ -180,10 +186,11 @@ pub struct Due {
 
 /// What the store tells the broker.
 struct Hooks {
+    settings: Arc<Live<BrokerSettings>>,
+    filters: Arc<Filters>,
     held_pulls: Arc<HeldPulls>,
     /// Pops and notifications.
     held_pops: [Arc<HeldPops>; 2],
-    settings: Arc<Live<BrokerSettings>>,
     schedule: Arc<Schedule>,
     topics: Arc<Topics>,
 }
@@ -202,6 +209,12 @@ impl StoreHooks for Hooks {
 
     fn deliver_time(&self, delay_level: i32, store_timestamp_ms: i64) -> i64 {
         self.schedule.levels().deliver_time(delay_level, store_timestamp_ms)
+    }
+
+    fn filter_bits(&self, topic: &str, properties: &[u8], bits: &mut Vec<u8>) {
+        if self.settings.load().broker.enable_calc_filter_bit_map {
+            filter::property::set_bits(&self.filters, topic, properties, bits);
+        }
     }
 
     fn queue_kind(&self, topic: &str) -> Option<QueueKind> {

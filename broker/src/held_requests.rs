@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hypergol_remoting::{RemotingCommand, Responder};
-use hypergol_store::{Arrival, MessageFilter};
+use hypergol_store::Arrival;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc};
 
-use crate::filter::tag::TagFilter;
+use crate::filter::SubscriptionFilter;
 
 /// Pulls that may wait at a time. One takes about 1.5 KB, so the table stays below 400 MB.
 const HELD_MAX: usize = 262_144;
@@ -34,7 +34,7 @@ pub struct HeldPull {
     /// First offset wanted.
     pub offset: i64,
     /// Which messages are wanted.
-    pub filter: TagFilter,
+    pub filter: SubscriptionFilter,
     /// When it is answered without a message.
     pub deadline: Instant,
 }
@@ -243,7 +243,7 @@ impl Table {
             if arrival.next_offset <= row.pull.offset {
                 continue;
             }
-            if row.pull.filter.matches_queue_entry(arrival.tags_code) {
+            if row.pull.filter.matches_arrival(arrival) {
                 wanted.push(*id);
             } else if !row.skipped {
                 row.skipped = true;

@@ -147,7 +147,10 @@ impl BrokerServer {
         self.tasks.spawn(every(
             |config| Duration::from_millis(u64::try_from(config.broker.flush_consumer_offset_interval).unwrap_or(5000)),
             broker.clone(),
-            move || persist_offsets(&offsets),
+            move || {
+                persist_offsets(&offsets);
+                offsets.filters.clean(offsets.config().broker.filter_data_clean_time_span, now_ms());
+            },
         ));
         broker.pop.start(broker).map_err(|error| BrokerError::Internal(error.to_string()))?;
         self.start_schedule()

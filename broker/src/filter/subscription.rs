@@ -36,6 +36,12 @@ pub fn build(
     })
 }
 
+/// What is said where expressions are not allowed (`enablePropertyFilter`).
+pub fn unsupported(subscription: &SubscriptionData) -> String {
+    let kind = subscription.expression_type.as_deref().unwrap_or_default();
+    format!("The broker does not support consumer to filter message by {kind}")
+}
+
 /// Computes tags and their hashes of a client's subscription anew: the Go client hashes UTF-8 bytes where brokers
 /// compare Java's hash. What has no expression stays as it came.
 pub fn corrected(mut subscription: SubscriptionData) -> SubscriptionData {

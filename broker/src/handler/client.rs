@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hypergol_remoting::protocol::body::assignment::CheckClientRequestBody;
-use hypergol_remoting::protocol::body::heartbeat::{ConsumeType, ConsumerData, HeartbeatData};
+use hypergol_remoting::protocol::body::heartbeat::{ConsumeType, ConsumerData, HeartbeatData, SubscriptionData};
 use hypergol_remoting::protocol::fastjson::Body;
 use hypergol_remoting::{RemotingCommand, Responder, ResponseCode};
 
 use crate::clients::{self, ClientInfo};
-use crate::consumers::{ConsumeMode, GroupChange, Registration};
-use crate::context::Broker;
-use crate::filter::subscription::corrected;
+use crate::consumers::{ConsumeMode, Registration};
+use crate::context::{Broker, now_ms};
+use crate::filter::registry;
+use crate::filter::subscription::{corrected, unsupported};
 use crate::retry::retry_topic;
 
 /// Field of the answer: heartbeats without subscriptions are understood.
@@ -70,8 +71,12 @@ fn register(broker: &Arc<Broker>, client: &ClientInfo, consumer: ConsumerData, w
         message_model: consumer.message_model,
         consume_from_where: consumer.consume_from_where,
     };
-    let subscriptions =
-        (!without_subscriptions).then(|| consumer.subscription_data_set.into_iter().map(corrected).collect());
+    let subscriptions = (!without_subscriptions)
+        .then(|| consumer.subscription_data_set.into_iter().map(corrected).collect::<Vec<SubscriptionData>>());
+    // Before the subscription is known: a pull that finds the one finds the other.
+    if let Some(subscriptions) = &subscriptions {
+        broker.filters.register(&consumer.group_name, subscriptions, now_ms());
+    }
     let change = broker.consumers.register(Registration { group: &consumer.group_name, client, mode, subscriptions });
     if let Some(change) = change.filter(|_| config.notify_consumer_ids_changed_enable) {
         clients::tell_members(broker, change);
@@ -95,16 +100,16 @@ pub fn unregister_client(broker: &Arc<Broker>, request: RemotingCommand, respond
     if let Some(group) = group("consumerGroup") {
         let config = broker.groups.find_or_create(&broker.config().broker, group);
         let notify = config.is_none_or(|config| config.notify_consumer_ids_changed_enable);
-        let change: Option<GroupChange> = broker.consumers.unregister(group, channel);
-        if let Some(change) = change.filter(|_| notify) {
-            clients::tell_members(broker, change);
+        if let Some(change) = broker.consumers.unregister(group, channel) {
+            clients::left(broker, change, notify);
         }
     }
     responder.success();
 }
 
-/// CHECK_CLIENT_CONFIG: whether this broker can filter by the client's expression.
-pub fn check_client_config(_broker: &Arc<Broker>, request: RemotingCommand, responder: Responder) {
+/// CHECK_CLIENT_CONFIG: whether this broker can filter by the client's expression, and if not, what is wrong with it
+/// and where.
+pub fn check_client_config(broker: &Arc<Broker>, request: RemotingCommand, responder: Responder) {
     if request.body.is_empty() {
         return responder.success();
     }
@@ -112,12 +117,15 @@ pub fn check_client_config(_broker: &Arc<Broker>, request: RemotingCommand, resp
         Ok(body) => body.subscription_data,
         Err(error) => return responder.error(ResponseCode::SystemError, error.to_string()),
     };
-    match checked.filter(|subscription| !subscription.is_tag_type()) {
-        None => responder.success(),
-        Some(subscription) => {
-            let kind = subscription.expression_type.unwrap_or_default();
-            let remark = format!("The broker does not support consumer to filter message by {kind}");
-            responder.error(ResponseCode::SystemError, remark);
-        }
+    let Some(subscription) = checked.filter(|subscription| !subscription.is_tag_type()) else {
+        return responder.success();
+    };
+    if !broker.config().broker.enable_property_filter {
+        return responder.error(ResponseCode::SystemError, unsupported(&subscription));
+    }
+    let kind = subscription.expression_type.as_deref().unwrap_or_default();
+    match registry::compile(kind, subscription.sub_string.as_deref()) {
+        Ok(_) => responder.success(),
+        Err(error) => responder.error(ResponseCode::SubscriptionParseFailed, error.to_string()),
     }
 }

@@ -18,7 +18,8 @@ use tracing::warn;
 use super::{FAQ, refusal};
 use crate::config::BrokerSettings;
 use crate::context::Broker;
-use crate::filter::{subscription, tag::TagFilter};
+use crate::filter::registry::FilterData;
+use crate::filter::{SubscriptionFilter, subscription};
 use crate::groups::FORBIDDEN_READ;
 use crate::held_requests::HeldPull;
 use crate::names;
@@ -185,7 +186,7 @@ fn set_option<'a>(target: &mut Option<&'a str>, text: &'a str) -> bool {
 struct Admitted {
     topic: Arc<TopicConfig>,
     group: Arc<SubscriptionGroupConfig>,
-    filter: TagFilter,
+    filter: SubscriptionFilter,
 }
 
 impl Admitted {
@@ -241,44 +242,60 @@ impl Admitted {
             );
             return Err(refusal(ResponseCode::InvalidParameter, remark));
         }
-        let subscription = if fields.has(FLAG_SUBSCRIPTION) {
-            requested_subscription(broker, &fields)?
+        let (subscription, filter_data) = if fields.has(FLAG_SUBSCRIPTION) {
+            requested_subscription(broker, &fields, keys.enable_property_filter)?
         } else {
             known_subscription(broker, &fields, &group)?
         };
-        if !subscription.is_tag_type() {
-            let kind = subscription.expression_type.as_deref().unwrap_or_default();
-            return Err(refusal(
-                ResponseCode::SystemError,
-                format!("The broker does not support consumer to filter message by {kind}"),
-            ));
+        if !subscription.is_tag_type() && !keys.enable_property_filter {
+            return Err(refusal(ResponseCode::SystemError, subscription::unsupported(&subscription)));
         }
         if keys.reject_pull_consumer_enable && is_rejected_pull_consumer(broker, fields.group, responder) {
             let remark =
                 format!("the consumer's group info not exist, or the pull consumer is rejected by server.{FAQ}");
             return Err(refusal(ResponseCode::SubscriptionNotExist, remark));
         }
-        Ok(Self { topic, group, filter: TagFilter::new(&subscription) })
+        let retry = keys.filter_support_retry;
+        let filter = SubscriptionFilter::new(&subscription, filter_data, &broker.filters, retry);
+        Ok(Self { topic, group, filter })
     }
 }
 
-/// The subscription that the request itself has. One that equals what is known already is not parsed again.
-fn requested_subscription(broker: &Broker, fields: &Fields<'_>) -> Result<Arc<SubscriptionData>, Box<RemotingCommand>> {
-    let known = broker.consumers.subscription_or_pulled(fields.group, fields.topic).filter(|known| {
-        known.sub_string.as_deref() == fields.subscription && known.is_tag_type() && is_tag_type(fields.expression_type)
-    });
+/// A subscription and, unless it is by tags, its filter.
+type Subscribed = (Arc<SubscriptionData>, Option<Arc<FilterData>>);
+
+/// The subscription that the request itself has. One that equals what is known already is not parsed again. Java lets
+/// everything pass an expression that does not compile; here it is refused.
+fn requested_subscription(
+    broker: &Broker,
+    fields: &Fields<'_>,
+    by_expression: bool,
+) -> Result<Subscribed, Box<RemotingCommand>> {
+    let failed = |error: &dyn std::fmt::Display| {
+        warn!(group = fields.group, topic = fields.topic, %error, "subscription is not understood");
+        refusal(ResponseCode::SubscriptionParseFailed, "parse the consumer's subscription failed")
+    };
+    let same_type = |known: &SubscriptionData| {
+        known.expression_type.as_deref() == fields.expression_type
+            || known.is_tag_type() && is_tag_type(fields.expression_type)
+    };
+    let known = broker
+        .consumers
+        .subscription_or_pulled(fields.group, fields.topic)
+        .filter(|known| known.sub_string.as_deref() == fields.subscription && same_type(known));
     let subscription = match known {
         Some(known) => known,
         None => {
             let built = subscription::build(fields.topic, fields.subscription, fields.expression_type);
-            Arc::new(built.map_err(|error| {
-                warn!(group = fields.group, topic = fields.topic, %error, "subscription is not understood");
-                refusal(ResponseCode::SubscriptionParseFailed, "parse the consumer's subscription failed")
-            })?)
+            Arc::new(built.map_err(|error| failed(&error))?)
         }
     };
     broker.consumers.note_pull(fields.group, subscription.clone(), Instant::now());
-    Ok(subscription)
+    let filter = match by_expression && !subscription.is_tag_type() {
+        true => Some(broker.filters.build(fields.group, &subscription).map_err(|error| failed(&error))?),
+        false => None,
+    };
+    Ok((subscription, filter))
 }
 
 /// The subscription of the group's heartbeats.
@@ -286,7 +303,7 @@ fn known_subscription(
     broker: &Broker,
     fields: &Fields<'_>,
     group: &SubscriptionGroupConfig,
-) -> Result<Arc<SubscriptionData>, Box<RemotingCommand>> {
+) -> Result<Subscribed, Box<RemotingCommand>> {
     let Some(mode) = broker.consumers.mode(fields.group) else {
         return Err(refusal(ResponseCode::SubscriptionNotExist, format!("the consumer's group info not exist{FAQ}")));
     };
@@ -308,7 +325,17 @@ fn known_subscription(
     if subscription.sub_version < fields.sub_version {
         return Err(refusal(ResponseCode::SubscriptionNotLatest, "the consumer's subscription not latest"));
     }
-    Ok(subscription)
+    if subscription.is_tag_type() {
+        return Ok((subscription, None));
+    }
+    let Some(filter) = broker.filters.get(fields.topic, fields.group) else {
+        let remark = "The broker's consumer filter data is not exist!Your expression may be wrong!";
+        return Err(refusal(ResponseCode::FilterDataNotExist, remark));
+    };
+    if filter.data.client_version < fields.sub_version {
+        return Err(refusal(ResponseCode::FilterDataNotLatest, "the consumer's consumer filter data not latest"));
+    }
+    Ok((subscription, Some(filter)))
 }
 
 fn is_rejected_pull_consumer(broker: &Broker, group: &str, responder: &Responder) -> bool {
@@ -326,7 +353,7 @@ struct Pull {
     attempt: Attempt,
     topic: Arc<TopicConfig>,
     group: Arc<SubscriptionGroupConfig>,
-    filter: TagFilter,
+    filter: SubscriptionFilter,
     begun: Instant,
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hypergol_remoting::RemotingCommand;
 use hypergol_remoting::protocol::body::offset::QueryCorrectionOffsetBody;
 use hypergol_remoting::protocol::body::stats::{ConsumeQueueData, QueryConsumeQueueResponseBody};
+use hypergol_remoting::protocol::fastjson::Body;
 use hypergol_remoting::protocol::header::admin::QueryConsumeQueueRequestHeader;
 use hypergol_remoting::protocol::header::offset::{
     BoundaryType, CloneGroupOffsetRequestHeader, GetEarliestMsgStoretimeRequestHeader,
@@ -13,10 +14,12 @@ use hypergol_remoting::protocol::header::offset::{
     GetMinOffsetRequestHeader, GetMinOffsetResponseHeader, QueryCorrectionOffsetHeader, SearchOffsetRequestHeader,
     SearchOffsetResponseHeader,
 };
-use hypergol_store::Boundary;
+use hypergol_store::consume_queue::ext::is_address;
+use hypergol_store::{Boundary, ExtUnit, MessageFilter as _};
 
 use super::{Answer, Refusal, json};
 use crate::context::Broker;
+use crate::filter::SubscriptionFilter;
 
 /// Units of a consume queue shown at most in one answer.
 const UNITS_MAX: i32 = 10_000;
@@ -121,11 +124,15 @@ pub fn consume_queue(broker: &Arc<Broker>, request: &RemotingCommand) -> Answer 
         max_queue_index: max,
         ..QueryConsumeQueueResponseBody::default()
     };
+    let mut filter = None;
     if let Some(group) = &header.consumer_group {
         match broker.consumers.subscription(group, topic) {
             Some(subscription) => {
+                let registered = broker.filters.get(topic, group);
+                filter = Some(SubscriptionFilter::new(&subscription, registered.clone(), &broker.filters, false));
                 body.subscription_data = Some((*subscription).clone());
-                body.filter_data = Some("null".to_owned());
+                let json = registered.map(|filter| filter.body().encode_pretty());
+                body.filter_data = Some(json.map_or("null".to_owned(), |json| String::from_utf8_lossy(&json).into()));
             }
             None => body.filter_data = Some(format!("{group}@{topic} is not online!")),
         }
@@ -135,13 +142,50 @@ pub fn consume_queue(broker: &Arc<Broker>, request: &RemotingCommand) -> Answer 
         return Ok(RemotingCommand::success().with_remark(remark));
     }
     let count = header.count.clamp(0, UNITS_MAX) as usize;
-    let units = broker.store.queue_entries(topic, queue_id, header.index, count);
-    let data = units.into_iter().map(|unit| ConsumeQueueData {
-        physic_offset: unit.physical_offset,
-        physic_size: unit.size,
-        tags_code: unit.tags_code,
-        ..ConsumeQueueData::default()
+    let units = broker.store.queue_units(topic, queue_id, header.index, count);
+    let data = units.into_iter().map(|(entry, unit)| {
+        let mut data = ConsumeQueueData {
+            physic_offset: entry.physical_offset,
+            physic_size: entry.size,
+            tags_code: entry.tags_code,
+            ..ConsumeQueueData::default()
+        };
+        match unit {
+            Some(unit) => {
+                data.eval = filter.as_ref().is_some_and(|filter| filter.matches_extended(Some(&unit)));
+                data.bit_map = (!unit.bits.is_empty()).then(|| bits_text(&unit.bits));
+                data.extend_data_json = Some(unit_json(&unit));
+            }
+            None if is_address(entry.tags_code) => {
+                data.msg = Some(format!("Cq extend not exist!addr: {}", entry.tags_code));
+            }
+            None => {}
+        }
+        data
     });
     body.queue_data = Some(data.collect());
     json(&body)
+}
+
+/// A bit map as Java prints it: the last byte first, its highest bit first, a line for eight bytes.
+fn bits_text(bits: &[u8]) -> String {
+    let mut text = String::new();
+    for (index, byte) in bits.iter().enumerate().rev() {
+        text.push_str(&format!("{byte:08b}"));
+        if index % 8 == 0 {
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// A unit of an extension as Java prints it: bytes are signed.
+fn unit_json(unit: &ExtUnit) -> String {
+    let mut map = String::new();
+    if !unit.bits.is_empty() {
+        let bytes: Vec<String> = unit.bits.iter().map(|byte| (*byte as i8).to_string()).collect();
+        map = format!("\"filterBitMap\":[{}],", bytes.join(","));
+    }
+    let ExtUnit { tags_code, store_timestamp, .. } = unit;
+    format!("{{{map}\"msgStoreTime\":{store_timestamp},\"size\":{},\"tagsCode\":{tags_code}}}", unit.size())
 }

@@ -6,6 +6,7 @@
 pub mod assignment;
 pub mod auth;
 pub mod connection;
+pub mod filter;
 pub mod group;
 pub mod ha;
 pub mod heartbeat;
