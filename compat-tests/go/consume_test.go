@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/rocketmq-client-go/v2"
 	"github.com/apache/rocketmq-client-go/v2/consumer"
 	"github.com/apache/rocketmq-client-go/v2/primitive"
 	"github.com/apache/rocketmq-client-go/v2/producer"
@@ -107,6 +108,37 @@ func TestPushTagsBeyondASCII(t *testing.T) {
 	got.awaitAll(t, wanted)
 	if len(got.bodies()) != len(wanted) {
 		t.Fatalf("got %v", got.bodies())
+	}
+}
+
+func TestPushExpression(t *testing.T) {
+	topic := topicOn(t, 2)
+	p := newProducer(t)
+	var some, all inbox
+	c, err := rocketmq.NewPushConsumer(consumerOptions(unique("GoGroup"), nil)...)
+	must(t, err)
+	selector := consumer.MessageSelector{Type: consumer.SQL92, Expression: "n > 9 AND (n < 20 OR name CONTAINS 'x5')"}
+	must(t, c.Subscribe(topic, selector, some.listen))
+	must(t, c.Start())
+	t.Cleanup(func() { _ = c.Shutdown() })
+	push(t, unique("GoGroup"), topic, "*", all.listen)
+	var sent, wanted []string
+	for i := 0; i < 60; i++ {
+		body := fmt.Sprint("m", i)
+		m := message(topic, body)
+		m.WithProperty("n", fmt.Sprint(i))
+		m.WithProperty("name", fmt.Sprint("x", i))
+		_, err := p.SendSync(context.Background(), m)
+		must(t, err)
+		sent = append(sent, body)
+		if i > 9 && (i < 20 || i >= 50) {
+			wanted = append(wanted, body)
+		}
+	}
+	all.awaitAll(t, sent)
+	some.awaitAll(t, wanted)
+	if got := len(some.bodies()); got != len(wanted) {
+		t.Fatalf("%d messages, expected %d", got, len(wanted))
 	}
 }
 

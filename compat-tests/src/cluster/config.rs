@@ -9,7 +9,7 @@ use anyhow::Result;
 pub enum Flavour {
     /// As the official `IntegrationTestBase` (5.5.0) configures its in-process brokers.
     Official,
-    /// Defaults, small files, and SYNC_FLUSH on `broker-b`.
+    /// Defaults, small files, SQL92 filters, and SYNC_FLUSH on `broker-b`.
     Clients,
 }
 
@@ -56,9 +56,10 @@ pub fn broker(name: &str, namesrv: &str, flavour: Flavour) -> Properties {
             ("maxTransferCountOnMessageInMemory", "1024"),
             ("maxTransferCountOnMessageInDisk", "1024"),
         ]),
-        Flavour::Clients => {
-            pairs(&[("flushDiskType", if name == super::BROKERS[1] { "SYNC_FLUSH" } else { "ASYNC_FLUSH" })])
-        }
+        Flavour::Clients => pairs(&[
+            ("flushDiskType", if name == super::BROKERS[1] { "SYNC_FLUSH" } else { "ASYNC_FLUSH" }),
+            ("enablePropertyFilter", "true"),
+        ]),
     });
     lines
 }
