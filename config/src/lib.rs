@@ -14,6 +14,7 @@ pub mod process;
 pub mod properties;
 pub mod settings;
 pub mod table;
+pub mod tls;
 
 pub use error::ConfigError;
 pub use live::{Live, UpdateReport};
@@ -21,3 +22,4 @@ pub use netty::{NettyClientConfig, NettyServerConfig};
 pub use properties::Properties;
 pub use settings::{Settings, UnknownKey};
 pub use table::{Apply, ConfigValue, Key, Table};
+pub use tls::TlsConfig;

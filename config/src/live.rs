@@ -22,6 +22,8 @@ pub struct Live<S> {
     current: ArcSwap<S>,
     /// Every key that has a value, by name. Also serializes changes.
     shown: Mutex<BTreeMap<String, String>>,
+    /// Keys among them that are stored and not shown.
+    secret: Vec<&'static str>,
     /// The file that changes are written to.
     path: PathBuf,
 }
@@ -65,7 +67,9 @@ impl<S: Settings> Live<S> {
                 }
             }
         }
-        Self { current: ArcSwap::from_pointee(settings), shown: Mutex::new(shown), path }
+        let rows = settings.tables().into_iter().flat_map(|table| table.keys());
+        let secret = rows.filter(|key| key.secret).map(|key| key.name).collect();
+        Self { current: ArcSwap::from_pointee(settings), shown: Mutex::new(shown), secret, path }
     }
 
     /// The values that count now. Cheap enough for every request.
@@ -78,9 +82,12 @@ impl<S: Settings> Live<S> {
         &self.path
     }
 
-    /// `key=value` lines sorted by key, as the answer to GET_*_CONFIG. Values stand as they are, without escapes.
+    /// `key=value` lines sorted by key, as the answer to GET_*_CONFIG. Values stand as they are, without escapes;
+    /// passwords do not stand there.
     pub fn text(&self) -> String {
-        self.shown.lock().iter().map(|(key, value)| format!("{key}={value}\n")).collect()
+        let shown = self.shown.lock();
+        let told = shown.iter().filter(|(key, _)| !self.secret.contains(&key.as_str()));
+        told.map(|(key, value)| format!("{key}={value}\n")).collect()
     }
 
     /// Changes what the .properties text `body` has, and writes the whole set to the file; all or nothing.

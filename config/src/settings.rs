@@ -84,7 +84,7 @@ pub fn print<S: Settings>(settings: &S, important_only: bool) -> String {
     let mut out = String::new();
     for table in settings.tables() {
         for key in table.keys() {
-            if key.important || !important_only {
+            if (key.important || !important_only) && !key.secret {
                 out.push_str(key.name);
                 out.push('=');
                 out.push_str(&table.get(key.name).unwrap_or_default());

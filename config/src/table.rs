@@ -38,6 +38,8 @@ pub struct Key {
     pub apply: Apply,
     /// Shown by `-m`. Java: `@ImportantField`.
     pub important: bool,
+    /// Never shown to others: a password.
+    pub secret: bool,
     /// Other names that are read, misspellings of older releases.
     pub aliases: &'static [&'static str],
 }
@@ -45,7 +47,7 @@ pub struct Key {
 impl Key {
     /// A key that a change from outside reaches at the next start.
     pub const fn new(name: &'static str, expected: &'static str) -> Self {
-        Self { name, expected, apply: Apply::Restart, important: false, aliases: &[] }
+        Self { name, expected, apply: Apply::Restart, important: false, secret: false, aliases: &[] }
     }
 
     /// See [`Apply::Live`].
@@ -69,6 +71,12 @@ impl Key {
     /// Shown by `-m`.
     pub const fn important(mut self) -> Self {
         self.important = true;
+        self
+    }
+
+    /// Never shown.
+    pub const fn secret(mut self) -> Self {
+        self.secret = true;
         self
     }
 
@@ -154,6 +162,19 @@ impl ConfigValue for Option<String> {
 
     fn to_text(&self) -> Option<String> {
         self.clone()
+    }
+}
+
+/// A flag that is neither unless it is set.
+impl ConfigValue for Option<bool> {
+    const EXPECTED: &'static str = bool::EXPECTED;
+
+    fn from_text(text: &str) -> Option<Self> {
+        bool::from_text(text).map(Some)
+    }
+
+    fn to_text(&self) -> Option<String> {
+        self.map(|flag| flag.to_string())
     }
 }
 
