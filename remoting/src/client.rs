@@ -11,9 +11,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
-use crate::connection::{Channel, Handler, InvokeError, Limits, connection};
+use crate::connection::{Channel, Handler, InvokeError, Limits, connected};
 use crate::protocol::command::RemotingCommand;
 use crate::responder::Responder;
+use crate::tls::ClientTls;
 
 /// Why a request got no answer.
 #[derive(Debug, Error)]
@@ -35,6 +36,7 @@ pub enum ClientError {
 pub struct Client {
     handler: Arc<dyn Handler>,
     limits: Limits,
+    tls: Option<Arc<ClientTls>>,
     connect_timeout: Duration,
     /// By address; the inner lock is held while somebody connects, so that all others share the connection.
     servers: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Channel>>>>>,
@@ -52,7 +54,17 @@ impl Handler for NoRequests {
 impl Client {
     /// A client whose servers' requests `handler` answers. Connecting takes at most 3 s, as Java's.
     pub fn new(handler: Arc<dyn Handler>, limits: Limits) -> Self {
-        Self { handler, limits, connect_timeout: Duration::from_secs(3), servers: Mutex::default() }
+        Self::with_tls(handler, limits, None)
+    }
+
+    /// The same, over TLS if it is given.
+    pub fn with_tls(handler: Arc<dyn Handler>, limits: Limits, tls: Option<Arc<ClientTls>>) -> Self {
+        Self { handler, limits, tls, connect_timeout: Duration::from_secs(3), servers: Mutex::default() }
+    }
+
+    /// What its connections are secured with.
+    pub fn tls(&self) -> Option<Arc<ClientTls>> {
+        self.tls.clone()
     }
 
     /// Sends a request to `address` (`host:port`) and waits for its answer.
@@ -87,14 +99,26 @@ impl Client {
     }
 
     async fn connect(&self, address: &str) -> io::Result<Channel> {
-        let stream = timeout(self.connect_timeout, TcpStream::connect(address))
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let timed_out = |_| io::Error::from(io::ErrorKind::TimedOut);
+        timeout(self.connect_timeout, self.connect_in_time(address)).await.map_err(timed_out)?
+    }
+
+    async fn connect_in_time(&self, address: &str) -> io::Result<Channel> {
+        let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (local, peer) = (stream.local_addr()?, stream.peer_addr()?);
-        let (channel, life) = connection(stream, local, peer, self.handler.clone(), self.limits.clone(), false);
-        tokio::spawn(life);
-        debug!(address, "connected");
+        let (handler, limits) = (self.handler.clone(), self.limits.clone());
+        let channel = if let Some(tls) = &self.tls {
+            let stream = tls.connect(stream, peer).await?;
+            let (channel, life) = connected(stream, local, peer, handler, limits);
+            tokio::spawn(life);
+            channel
+        } else {
+            let (channel, life) = connected(stream, local, peer, handler, limits);
+            tokio::spawn(life);
+            channel
+        };
+        debug!(address, tls = self.tls.is_some(), "connected");
         Ok(channel)
     }
 

@@ -17,19 +17,22 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use parking_lot::Mutex;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, timeout};
 use tracing::{debug, warn};
 
+use crate::opening::{self, Opening};
 use crate::outgoing::Outgoing;
 use crate::protocol::codec::{self, FrameError};
 use crate::protocol::command::RemotingCommand;
-use crate::proxy_protocol::{self, Prefix};
+use crate::read_ahead::ReadAhead;
 use crate::responder::Responder;
+use crate::tls::ServerTls;
 
 /// Room asked for before each read: the least, for connections with little to say, and the most, for those that fill
 /// it. A frame that is longer grows the buffer as its bytes arrive.
@@ -50,6 +53,8 @@ const QUEUED_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub(crate) const REQUESTS_WAITING_MAX: usize = 65_536;
 /// Requests of ours on one connection that may wait for the peer.
 const INVOCATIONS_MAX: usize = 65_536;
+/// How long the farewell of a TLS connection may take.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 /// Who answers the requests of a connection.
 pub trait Handler: Send + Sync + 'static {
@@ -218,6 +223,21 @@ impl Channel {
         }
     }
 
+    /// Says who the peer is, where a proxy stands between.
+    pub(crate) fn set_peer(&self, peer: SocketAddr) {
+        *self.0.peer.lock() = peer;
+    }
+
+    /// Drives a future until the connection is told to close; `None` then.
+    async fn while_open<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = std::pin::pin!(future);
+        poll_fn(|context| {
+            self.0.wake.register(context.waker());
+            if self.is_closed() { Poll::Ready(None) } else { future.as_mut().poll(context).map(Some) }
+        })
+        .await
+    }
+
     fn next_opaque(&self) -> i32 {
         self.0.opaque.fetch_add(1, Ordering::Relaxed)
     }
@@ -286,45 +306,96 @@ impl Drop for Forget<'_> {
     }
 }
 
-/// Prepares a connection over `stream`: the handle, and the future that is the connection's life.
-pub(crate) fn connection<S>(
+/// Prepares a connection that a client made: the handle, and the future that is the connection's life.
+pub(crate) fn accepted(
+    stream: TcpStream,
+    local: SocketAddr,
+    peer: SocketAddr,
+    handler: Arc<dyn Handler>,
+    limits: Limits,
+    tls: Arc<ServerTls>,
+) -> (Channel, impl Future<Output = ()> + Send) {
+    let channel = Channel::new(local, peer);
+    let serving = serve(stream, channel.clone(), handler.clone(), limits, tls);
+    (channel.clone(), live(channel, handler, serving))
+}
+
+/// Prepares a connection that we made to a server: the handle, and the future that is the connection's life.
+pub(crate) fn connected<S>(
     stream: S,
     local: SocketAddr,
     peer: SocketAddr,
     handler: Arc<dyn Handler>,
     limits: Limits,
-    expect_proxy: bool,
 ) -> (Channel, impl Future<Output = ()> + Send)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let channel = Channel::new(local, peer);
-    let mut connection = Connection {
-        stream,
-        input: BytesMut::new(),
-        room: READ_BYTES_MIN,
-        writing: Outgoing::default(),
-        channel: channel.clone(),
-        handler,
-        active: Instant::now(),
-        idle: Box::pin(tokio::time::sleep(limits.idle_max)),
-        limits,
-        prefix_expected: expect_proxy,
-        handled: false,
+    let mut connection = Connection::new(stream, BytesMut::new(), channel.clone(), handler.clone(), limits);
+    let serving = async move {
+        let end = connection.run().await;
+        connection.say_farewell().await;
+        end
     };
-    let life = async move {
-        connection.handler.connected(&connection.channel);
-        let end = poll_fn(|context| connection.poll(context)).await;
-        connection.channel.finish();
-        connection.handler.closed(&connection.channel);
-        match end {
-            End::Closed => debug!(channel = ?connection.channel, "connection closed"),
-            End::Idle => debug!(channel = ?connection.channel, "idle connection closed"),
-            End::Failed(error) => debug!(channel = ?connection.channel, %error, "connection failed"),
-            End::BadFrame(error) => warn!(channel = ?connection.channel, %error, "bad frame, connection closed"),
+    (channel.clone(), live(channel, handler, serving))
+}
+
+/// Tells the handler of the beginning and the end of a connection.
+async fn live(channel: Channel, handler: Arc<dyn Handler>, serving: impl Future<Output = End>) {
+    handler.connected(&channel);
+    let end = serving.await;
+    channel.finish();
+    handler.closed(&channel);
+    match end {
+        End::Closed => debug!(?channel, "connection closed"),
+        End::Idle => debug!(?channel, "idle connection closed"),
+        End::Failed(error) => debug!(?channel, %error, "connection failed"),
+        End::BadFrame(error) => warn!(?channel, %error, "bad frame, connection closed"),
+        End::Refused(reason) => warn!(?channel, reason, "connection refused"),
+        End::BadHandshake(error) => warn!(?channel, %error, "TLS handshake failed, connection closed"),
+    }
+}
+
+/// Finds out what the client speaks, and goes on in that.
+async fn serve(
+    mut stream: TcpStream,
+    channel: Channel,
+    handler: Arc<dyn Handler>,
+    limits: Limits,
+    tls: Arc<ServerTls>,
+) -> End {
+    let mut input = BytesMut::new();
+    let opening = timeout(limits.idle_max, opening::read(&mut stream, &mut input, &channel, &tls));
+    match channel.while_open(opening).await {
+        None => End::Closed,
+        Some(Err(_)) => End::Idle,
+        Some(Ok(Err(end))) => end,
+        Some(Ok(Ok(Opening::Plain))) => Connection::new(stream, input, channel, handler, limits).run().await,
+        // On the heap, so that connections in plain text take no room for it.
+        Some(Ok(Ok(Opening::Tls))) => {
+            let stream = ReadAhead::with_input(stream, input);
+            Box::pin(serve_tls(stream, channel, handler, limits, tls)).await
         }
+    }
+}
+
+async fn serve_tls(
+    stream: ReadAhead,
+    channel: Channel,
+    handler: Arc<dyn Handler>,
+    limits: Limits,
+    tls: Arc<ServerTls>,
+) -> End {
+    let stream = match channel.while_open(tls.accept(stream)).await {
+        None => return End::Closed,
+        Some(Err(error)) => return End::BadHandshake(error),
+        Some(Ok(stream)) => stream,
     };
-    (channel, life)
+    let mut connection = Connection::new(stream, BytesMut::new(), channel, handler, limits);
+    let end = connection.run().await;
+    connection.say_farewell().await;
+    end
 }
 
 struct Connection<S> {
@@ -334,13 +405,13 @@ struct Connection<S> {
     room: usize,
     /// What is being written; the outbox fills another meanwhile.
     writing: Outgoing,
+    /// The stream, where it is one that buffers (TLS), may hold what was written to it.
+    unflushed: bool,
     channel: Channel,
     handler: Arc<dyn Handler>,
     active: Instant,
     idle: Pin<Box<Sleep>>,
     limits: Limits,
-    /// Nothing was read yet: a proxy may announce the client.
-    prefix_expected: bool,
     /// Requests were handled in this turn.
     handled: bool,
 }
@@ -356,14 +427,44 @@ fn next_room(room: usize, length: usize) -> usize {
     }
 }
 
-enum End {
+/// Why a connection ended.
+pub(crate) enum End {
     Closed,
     Idle,
     Failed(io::Error),
     BadFrame(FrameError),
+    Refused(&'static str),
+    BadHandshake(io::Error),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// A connection of which `input` was already read.
+    fn new(stream: S, input: BytesMut, channel: Channel, handler: Arc<dyn Handler>, limits: Limits) -> Self {
+        Self {
+            stream,
+            input,
+            room: READ_BYTES_MIN,
+            writing: Outgoing::default(),
+            unflushed: false,
+            channel,
+            handler,
+            active: Instant::now(),
+            idle: Box::pin(tokio::time::sleep(limits.idle_max)),
+            limits,
+            handled: false,
+        }
+    }
+
+    async fn run(&mut self) -> End {
+        poll_fn(|context| self.poll(context)).await
+    }
+
+    /// Ends what was written in order: TLS says that there is no more.
+    async fn say_farewell(&mut self) {
+        // Who does not read any more learns it otherwise.
+        let _ = timeout(FAREWELL_MAX, self.stream.shutdown()).await;
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
         self.channel.0.wake.register(context.waker());
         match self.turn(context) {
@@ -430,20 +531,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn next_command(&mut self) -> Result<Option<RemotingCommand>, FrameError> {
-        if self.prefix_expected && !self.input.is_empty() {
-            match proxy_protocol::parse(&self.input) {
-                Prefix::Incomplete => return Ok(None),
-                Prefix::None => {}
-                Prefix::Found { length, client } => {
-                    self.input.advance(length);
-                    if let Some(client) = client {
-                        *self.channel.0.peer.lock() = client;
-                    }
-                }
-                Prefix::Invalid(what) => return Err(FrameError::IllFormed { at: 0, what }),
-            }
-            self.prefix_expected = false;
-        }
         match codec::cut_frame(&mut self.input)? {
             Some(frame) => codec::decode(frame).map(Some),
             None => Ok(None),
@@ -482,7 +569,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.writing.recycle(BUFFER_KEPT_BYTES_MAX);
                 let mut outbox = self.channel.0.outbox.lock();
                 if outbox.queued.is_empty() {
-                    return Ok(());
+                    drop(outbox);
+                    return self.flush(context);
                 }
                 std::mem::swap(&mut outbox.queued, &mut self.writing);
             }
@@ -493,17 +581,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Ready(Ok(0)) => return Err(End::Closed),
                 Poll::Ready(Ok(written)) => {
                     self.writing.advance(written);
+                    self.unflushed = true;
                     self.active = Instant::now();
                 }
                 Poll::Ready(Err(error)) => return Err(End::Failed(error)),
             }
-            if self.writing.is_empty() {
-                // A stream that buffers (TLS) must not keep the last answer.
-                if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(context) {
-                    return Err(End::Failed(error));
-                }
+        }
+    }
+
+    /// A stream that buffers must not keep the last answer; while the socket takes no more, this is tried again.
+    fn flush(&mut self, context: &mut Context<'_>) -> Result<(), End> {
+        if self.unflushed {
+            match Pin::new(&mut self.stream).poll_flush(context) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => return Err(End::Failed(error)),
             }
         }
+        Ok(())
     }
 
     /// The timer is not moved at each frame; when it fires it is set anew to what is left.

@@ -13,8 +13,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::connection::{Channel, Handler, Limits, connection};
+use crate::connection::{Channel, Handler, Limits, accepted};
 use crate::io_threads::{IoThreads, Place};
+use crate::tls::ServerTls;
 
 /// Connections that may wait to be accepted. Java: serverSocketBacklog, 1024.
 const BACKLOG: i32 = 1024;
@@ -35,7 +36,7 @@ struct Channels {
 }
 
 impl Server {
-    /// Binds `address` and starts to accept; connections live on the runtime that this is called in.
+    /// Binds `address` and starts to accept plain text; connections live on the runtime that this is called in.
     ///
     /// # Errors
     /// When the address cannot be listened on.
@@ -53,6 +54,20 @@ impl Server {
         handler: Arc<dyn Handler>,
         limits: Limits,
     ) -> io::Result<Self> {
+        Self::bind_with(threads, address, handler, limits, ServerTls::disabled())
+    }
+
+    /// The same, with TLS as configured.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub fn bind_with(
+        threads: IoThreads,
+        address: SocketAddr,
+        handler: Arc<dyn Handler>,
+        limits: Limits,
+        tls: Arc<ServerTls>,
+    ) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         if address.is_ipv6() {
@@ -66,7 +81,8 @@ impl Server {
         let local = listener.local_addr()?;
         let channels = Arc::new(Channels::default());
         let (stop, stopped) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, threads, handler, limits, channels.clone(), stopped));
+        let accepting = Accepting { threads, handler, limits, tls, channels: channels.clone() };
+        let accepting = tokio::spawn(accepting.accept(listener, stopped));
         Ok(Self { local, channels, stop, accepting })
     }
 
@@ -110,55 +126,53 @@ impl Drop for Server {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
+/// What every accepted connection gets.
+struct Accepting {
     threads: IoThreads,
     handler: Arc<dyn Handler>,
     limits: Limits,
+    tls: Arc<ServerTls>,
     channels: Arc<Channels>,
-    stopped: watch::Receiver<bool>,
-) {
-    loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                warn!(%error, "accept failed");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-                continue;
-            }
-        };
-        if *stopped.borrow() {
-            return;
-        }
-        if let Err(error) = serve(stream, peer, threads.place(), &handler, &limits, &channels) {
-            info!(%peer, %error, "connection lost while it was accepted");
-        }
-    }
 }
 
-fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    place: Place,
-    handler: &Arc<dyn Handler>,
-    limits: &Limits,
-    channels: &Arc<Channels>,
-) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let local = stream.local_addr()?;
-    let entered = place.runtime.enter();
-    let stream = TcpStream::from_std(stream.into_std()?)?;
-    let (channel, life) = connection(stream, unmapped(local), unmapped(peer), handler.clone(), limits.clone(), true);
-    let id = channel.id();
-    channels.open.lock().insert(id, channel);
-    drop(entered);
-    let channels = channels.clone();
-    place.runtime.clone().spawn(async move {
-        life.await;
-        channels.open.lock().remove(&id);
-        drop(place);
-    });
-    Ok(())
+impl Accepting {
+    async fn accept(self, listener: TcpListener, stopped: watch::Receiver<bool>) {
+        loop {
+            let (stream, peer) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    warn!(%error, "accept failed");
+                    tokio::time::sleep(ACCEPT_RETRY).await;
+                    continue;
+                }
+            };
+            if *stopped.borrow() {
+                return;
+            }
+            if let Err(error) = self.serve(stream, peer, self.threads.place()) {
+                info!(%peer, %error, "connection lost while it was accepted");
+            }
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, peer: SocketAddr, place: Place) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let (local, peer) = (unmapped(stream.local_addr()?), unmapped(peer));
+        let entered = place.runtime.enter();
+        let stream = TcpStream::from_std(stream.into_std()?)?;
+        let (handler, limits, tls) = (self.handler.clone(), self.limits.clone(), self.tls.clone());
+        let (channel, life) = accepted(stream, local, peer, handler, limits, tls);
+        let id = channel.id();
+        self.channels.open.lock().insert(id, channel);
+        drop(entered);
+        let channels = self.channels.clone();
+        place.runtime.clone().spawn(async move {
+            life.await;
+            channels.open.lock().remove(&id);
+            drop(place);
+        });
+        Ok(())
+    }
 }
 
 /// An IPv4 peer of an IPv6 socket as IPv4.
