@@ -11,7 +11,9 @@ pub mod store_keys;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hypergol_config::{NettyClientConfig, NettyServerConfig, Settings, Table, config_enum};
+use hypergol_config::{
+    ConfigError, NettyClientConfig, NettyServerConfig, Properties, Settings, Table, TlsConfig, UnknownKey, config_enum,
+};
 use hypergol_filter::{BloomError, BloomFilter};
 use hypergol_store::StoreConfig;
 use tracing::warn;
@@ -71,6 +73,8 @@ pub struct BrokerSettings {
     pub store: StoreKeys,
     /// Java: AuthConfig.
     pub auth: AuthKeys,
+    /// Java: TlsSystemConfig.
+    pub tls: TlsConfig,
 }
 
 impl Default for BrokerSettings {
@@ -81,20 +85,21 @@ impl Default for BrokerSettings {
             client: NettyClientConfig::default(),
             store: StoreKeys::default(),
             auth: AuthKeys::default(),
+            tls: TlsConfig::default(),
         }
     }
 }
 
 impl Settings for BrokerSettings {
     fn tables(&self) -> Vec<&dyn Table> {
-        vec![&self.broker, &self.server, &self.client, &self.store, &self.auth]
+        vec![&self.broker, &self.server, &self.client, &self.store, &self.auth, &self.tls]
     }
 
     fn tables_mut(&mut self) -> Vec<&mut dyn Table> {
-        vec![&mut self.broker, &mut self.server, &mut self.client, &mut self.store, &mut self.auth]
+        vec![&mut self.broker, &mut self.server, &mut self.client, &mut self.store, &mut self.auth, &mut self.tls]
     }
 
-    /// Java registers the access control keys with no configuration request.
+    /// Java registers the keys of access control and TLS with no configuration request.
     fn shown_tables(&self) -> Vec<&dyn Table> {
         vec![&self.broker, &self.server, &self.client, &self.store]
     }
@@ -105,6 +110,18 @@ impl Settings for BrokerSettings {
 }
 
 impl BrokerSettings {
+    /// Takes the TLS keys from everywhere they may stand; to be called before the keys of `start_file` are applied.
+    /// Returns the keys that have no effect where they stand.
+    ///
+    /// # Errors
+    /// A value that its key cannot have, or a file that cannot be read.
+    pub fn load_tls(&mut self, start_file: &Properties) -> Result<Vec<UnknownKey>, ConfigError> {
+        let (tls, unknown) = TlsConfig::load(start_file)?;
+        self.client.use_tls = tls.used_by_clients();
+        self.tls = tls;
+        Ok(unknown)
+    }
+
     /// Port for everything.
     pub fn port(&self) -> u16 {
         u16::try_from(self.server.listen_port).unwrap_or_default()
@@ -321,7 +338,6 @@ pub fn warn_of_ineffective(settings: &BrokerSettings) {
         ("slaveReadEnable", broker.slave_read_enable),
         ("metricsExporterType", broker.metrics_exporter_type != "DISABLE" && broker.metrics_exporter_type != "0"),
         ("fetchNamesrvAddrByAddressServer", broker.fetch_namesrv_addr_by_address_server),
-        ("useTLS", settings.client.use_tls),
     ];
     for (key, set) in ineffective {
         if set {

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hypergol_config::Live;
 use hypergol_remoting::client::NoRequests;
 use hypergol_remoting::protocol::body::offset::DelayOffsetSerializeWrapper;
-use hypergol_remoting::{Client, Limits};
+use hypergol_remoting::{Client, ClientTls, Limits};
 use hypergol_store::{Arrival, MessageStore, QueueKind, StoreHooks};
 
 use crate::admin_state::AdminState;
@@ -95,6 +95,7 @@ impl Broker {
         let current = settings.load();
         config::check(&current)?;
         config::warn_of_ineffective(&current);
+        let tls = current.client.use_tls.then(|| ClientTls::new(&current.tls)).transpose()?;
         let lanes = std::thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX);
         let (held_pulls, due_pulls) = HeldPulls::new(lanes);
         let held_pulls = Arc::new(held_pulls);
@@ -152,7 +153,7 @@ impl Broker {
             stats: BrokerStats::new(&current.broker.broker_cluster_name, current.broker.enable_detail_stat),
             admin: AdminState::default(),
             unique_keys: UniqueKeys::new(ip),
-            client: Client::new(Arc::new(NoRequests), Limits::default()),
+            client: Client::with_tls(Arc::new(NoRequests), Limits::default(), tls),
             config_writer,
             started_ms: now_ms(),
             settings: settings.clone(),

@@ -42,6 +42,9 @@ pub enum BrokerError {
         /// The operating system's answer.
         error: io::Error,
     },
+    /// TLS cannot be used as configured.
+    #[error(transparent)]
+    Tls(#[from] hypergol_remoting::TlsError),
     /// A bug, or the system has no thread left.
     #[error("internal: {0}")]
     Internal(String),

@@ -50,8 +50,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut unknown = Vec::new();
     if let Some(path) = &arguments.config_file {
         start_file = Properties::read(path)?;
-        unknown = settings::apply(&mut broker, &start_file)?;
     }
+    unknown.extend(broker.load_tls(&start_file)?);
+    unknown.extend(settings::apply(&mut broker, &start_file)?);
     if arguments.print_config_item || arguments.print_important_config {
         print!("{}", settings::print(&broker, arguments.print_important_config));
         return Ok(());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hypergol_config::Live;
-use hypergol_remoting::{IoThreads, Limits, Server};
+use hypergol_remoting::{IoThreads, Limits, Server, ServerTls};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info};
@@ -47,6 +47,7 @@ impl BrokerServer {
     /// # Errors
     /// [`BrokerError`]; nothing is left running.
     pub async fn start(settings: Arc<Live<BrokerSettings>>, threads: IoThreads) -> Result<Self, BrokerError> {
+        let tls = ServerTls::new(&settings.load().tls)?;
         let opening = settings.clone();
         // Recovery reads files; other work of the process goes on meanwhile.
         let (broker, due) = tokio::task::spawn_blocking(move || Broker::open(opening))
@@ -59,7 +60,7 @@ impl BrokerServer {
             lanes: JoinSet::new(),
             registered: false,
         };
-        if let Err(error) = server.listen(&threads) {
+        if let Err(error) = server.listen(&threads, &tls) {
             server.shutdown().await;
             return Err(error);
         }
@@ -78,6 +79,10 @@ impl BrokerServer {
                     pull::resume(&broker, *held);
                 }
             });
+        }
+        server.tasks.spawn(tls.follow_files());
+        if let Some(tls) = broker.client.tls() {
+            server.tasks.spawn(tls.follow_files());
         }
         server.start_periodic_work()?;
         let (first, mut registered) = watch::channel(false);
@@ -103,7 +108,7 @@ impl BrokerServer {
         line
     }
 
-    fn listen(&mut self, threads: &IoThreads) -> Result<(), BrokerError> {
+    fn listen(&mut self, threads: &IoThreads, tls: &Arc<ServerTls>) -> Result<(), BrokerError> {
         let config = self.broker.config();
         let idle = u64::try_from(config.server.server_channel_max_idle_time_seconds).unwrap_or_default().max(1);
         let limits = Limits { idle_max: Duration::from_secs(idle) };
@@ -112,7 +117,7 @@ impl BrokerServer {
             let Some(port) = port else { continue };
             let handler = Arc::new(Dispatcher::new(self.broker.clone(), kind));
             let bound = bind_address(&config.server.bind_address, port)
-                .and_then(|address| Server::bind_on(threads.clone(), address, handler, limits.clone()));
+                .and_then(|address| Server::bind_with(threads.clone(), address, handler, limits.clone(), tls.clone()));
             self.ports.push(bound.map_err(|error| BrokerError::Listen { port, error })?);
         }
         Ok(())

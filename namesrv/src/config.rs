@@ -1,7 +1,9 @@
 //! The name server's configuration.
 
 use hypergol_config::process::{below_home, rocketmq_home};
-use hypergol_config::{NettyClientConfig, NettyServerConfig, Settings, Table, config_table};
+use hypergol_config::{
+    ConfigError, NettyClientConfig, NettyServerConfig, Properties, Settings, Table, TlsConfig, UnknownKey, config_table,
+};
 
 /// Port that clients look for a name server at.
 pub const DEFAULT_PORT: i32 = 9876;
@@ -65,6 +67,22 @@ pub struct NamesrvSettings {
     pub server: NettyServerConfig,
     /// The side that notifies brokers.
     pub client: NettyClientConfig,
+    /// TLS of both.
+    pub tls: TlsConfig,
+}
+
+impl NamesrvSettings {
+    /// Takes the TLS keys from everywhere they may stand; to be called before the keys of `start_file` are applied.
+    /// Returns the keys that have no effect where they stand.
+    ///
+    /// # Errors
+    /// A value that its key cannot have, or a file that cannot be read.
+    pub fn load_tls(&mut self, start_file: &Properties) -> Result<Vec<UnknownKey>, ConfigError> {
+        let (tls, unknown) = TlsConfig::load(start_file)?;
+        self.client.use_tls = tls.used_by_clients();
+        self.tls = tls;
+        Ok(unknown)
+    }
 }
 
 impl Default for NamesrvSettings {
@@ -73,17 +91,18 @@ impl Default for NamesrvSettings {
             namesrv: NamesrvConfig::default(),
             server: NettyServerConfig { listen_port: DEFAULT_PORT, ..NettyServerConfig::default() },
             client: NettyClientConfig::default(),
+            tls: TlsConfig::default(),
         }
     }
 }
 
 impl Settings for NamesrvSettings {
     fn tables(&self) -> Vec<&dyn Table> {
-        vec![&self.namesrv, &self.server, &self.client]
+        vec![&self.namesrv, &self.server, &self.client, &self.tls]
     }
 
     fn tables_mut(&mut self) -> Vec<&mut dyn Table> {
-        vec![&mut self.namesrv, &mut self.server, &mut self.client]
+        vec![&mut self.namesrv, &mut self.server, &mut self.client, &mut self.tls]
     }
 
     fn shown_tables(&self) -> Vec<&dyn Table> {

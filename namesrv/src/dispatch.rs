@@ -10,7 +10,7 @@ use hypergol_remoting::protocol::header::route::{
     AddWritePermOfBrokerRequestHeader, DeleteTopicFromNamesrvRequestHeader, RegisterTopicRequestHeader,
     WipeWritePermOfBrokerRequestHeader,
 };
-use hypergol_remoting::{Channel, RequestCode, Responder, connection};
+use hypergol_remoting::{Channel, ClientTls, RequestCode, Responder, connection};
 use parking_lot::Mutex;
 
 use crate::context::Context;
@@ -41,14 +41,14 @@ pub(crate) struct Dispatcher {
 
 impl Dispatcher {
     /// Starts the threads.
-    pub(crate) fn start(context: Arc<Context>) -> Result<Self, NamesrvError> {
+    pub(crate) fn start(context: Arc<Context>, tls: Option<Arc<ClientTls>>) -> Result<Self, NamesrvError> {
         let (items_max, idle_max) = {
             let settings = context.config.load();
             let idle = u64::try_from(settings.client.client_channel_max_idle_time_seconds).unwrap_or(0);
             let items = usize::try_from(settings.namesrv.default_thread_pool_queue_capacity).unwrap_or(0);
             (items.max(1), Duration::from_secs(idle.max(1)))
         };
-        let mut registry = Registry::new(context.clone(), Notifier::new(idle_max));
+        let mut registry = Registry::new(context.clone(), Notifier::new(idle_max, tls));
         Ok(Self {
             context,
             registry: Worker::start("registry", items_max, REGISTRY_BYTES_MAX, move |item| registry.apply(item))?,

@@ -70,6 +70,9 @@ pub enum NamesrvError {
         /// What the system said.
         error: io::Error,
     },
+    /// TLS cannot be used as configured.
+    #[error(transparent)]
+    Tls(#[from] hypergol_remoting::TlsError),
     /// A thread could not be started.
     #[error("cannot start the {0} thread: {1}")]
     Thread(&'static str, io::Error),
@@ -103,6 +106,7 @@ impl NamesrvError {
             | Self::Full(_)
             | Self::Config(_)
             | Self::Listen { .. }
+            | Self::Tls(_)
             | Self::Thread(..) => ResponseCode::SystemError,
         }
     }

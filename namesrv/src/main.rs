@@ -62,7 +62,10 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut unknown = Vec::new();
     if let Some(path) = &arguments.config_file {
         file = Properties::read(path)?;
-        unknown = settings::apply(&mut settings, &file)?;
+    }
+    unknown.extend(settings.load_tls(&file)?);
+    unknown.extend(settings::apply(&mut settings, &file)?);
+    if let Some(path) = &arguments.config_file {
         settings.namesrv.config_store_path = path.to_string_lossy().into_owned();
         say(&format!("load config properties file OK, {}\n", path.display()))?;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hypergol_remoting::client::NoRequests;
 use hypergol_remoting::protocol::header::ha::NotifyMinBrokerIdChangeRequestHeader;
-use hypergol_remoting::{Client, Limits, RemotingCommand, RequestCode};
+use hypergol_remoting::{Client, ClientTls, Limits, RemotingCommand, RequestCode};
 use tokio::runtime::Handle;
 use tracing::{info, warn};
 
@@ -28,8 +28,9 @@ pub(crate) struct Notifier {
 
 impl Notifier {
     /// Sends from the current runtime; connections without use are closed after `idle_max`.
-    pub(crate) fn new(idle_max: Duration) -> Self {
-        Self { client: Arc::new(Client::new(Arc::new(NoRequests), Limits { idle_max })), runtime: Handle::current() }
+    pub(crate) fn new(idle_max: Duration, tls: Option<Arc<ClientTls>>) -> Self {
+        let client = Client::with_tls(Arc::new(NoRequests), Limits { idle_max }, tls);
+        Self { client: Arc::new(client), runtime: Handle::current() }
     }
 
     /// Tells all brokers of the set, but not one that has just come: it knows.

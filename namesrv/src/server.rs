@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use hypergol_config::{Live, NettyServerConfig, Properties};
-use hypergol_remoting::{IoThreads, Limits, Server};
-use tokio::task::JoinHandle;
+use hypergol_remoting::{ClientTls, IoThreads, Limits, Server, ServerTls};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 use tracing::info;
 
@@ -31,6 +31,8 @@ pub struct NameServer {
     server: Server,
     dispatcher: Arc<Dispatcher>,
     scanning: JoinHandle<()>,
+    /// Follow the files of certificates.
+    following: JoinSet<()>,
 }
 
 impl NameServer {
@@ -43,6 +45,8 @@ impl NameServer {
         let interval = u64::try_from(settings.namesrv.scan_not_active_broker_interval).unwrap_or(0).max(1);
         let idle = u64::try_from(settings.server.server_channel_max_idle_time_seconds).unwrap_or(0).max(1);
         let listen = settings.server.clone();
+        let tls = ServerTls::new(&settings.tls)?;
+        let client_tls = settings.client.use_tls.then(|| ClientTls::new(&settings.tls)).transpose()?;
         let context = Arc::new(Context {
             config: Live::new(settings, start_file, store_path),
             kv,
@@ -50,11 +54,19 @@ impl NameServer {
             brokers: ArcSwap::from_pointee(Brokers::default()),
             started: Instant::now(),
         });
-        let dispatcher = Arc::new(Dispatcher::start(context)?);
-        let server = bind(&threads, &listen, &dispatcher, Limits { idle_max: Duration::from_secs(idle) })?;
+        let dispatcher = Arc::new(Dispatcher::start(context, client_tls.clone())?);
+        let limits = Limits { idle_max: Duration::from_secs(idle) };
+        let server = bind(&listen, |address| {
+            Server::bind_with(threads.clone(), address, dispatcher.clone(), limits.clone(), tls.clone())
+        })?;
         info!(address = %server.local_addr(), "name server started");
         let scanning = tokio::spawn(scan(dispatcher.clone(), Duration::from_millis(interval)));
-        Ok(Self { server, dispatcher, scanning })
+        let mut following = JoinSet::new();
+        following.spawn(tls.follow_files());
+        if let Some(tls) = client_tls {
+            following.spawn(tls.follow_files());
+        }
+        Ok(Self { server, dispatcher, scanning, following })
     }
 
     /// The address that is listened on, with the port the system chose where 0 was configured.
@@ -63,8 +75,9 @@ impl NameServer {
     }
 
     /// Stops listening, closes all connections, and finishes what was begun.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
         self.scanning.abort();
+        self.following.abort_all();
         self.server.shutdown(SHUTDOWN_GRACE).await;
         let dispatcher = self.dispatcher.clone();
         // The threads may still write a file. The task is not aborted, so an error can only be a panic of ours.
@@ -90,10 +103,8 @@ async fn scan(dispatcher: Arc<Dispatcher>, interval: Duration) {
 
 /// Listens on the configured address; on both families where that is the wildcard, as Java does.
 fn bind(
-    threads: &IoThreads,
     config: &NettyServerConfig,
-    dispatcher: &Arc<Dispatcher>,
-    limits: Limits,
+    bind_at: impl Fn(SocketAddr) -> io::Result<Server>,
 ) -> Result<Server, NamesrvError> {
     let port = u16::try_from(config.listen_port).unwrap_or(0);
     let failed = |error| NamesrvError::Listen { address: format!("{}:{port}", config.bind_address), error };
@@ -104,7 +115,7 @@ fn bind(
     }
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses {
-        match Server::bind_on(threads.clone(), address, dispatcher.clone(), limits.clone()) {
+        match bind_at(address) {
             Ok(server) => return Ok(server),
             Err(error) => last = error,
         }

@@ -60,8 +60,11 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let _log = logging::start_in(&logs, "hypergol")?;
     process::raise_open_files();
-    let namesrv = namesrv_settings(arguments, &data);
     let broker = broker_settings(arguments, &data)?;
+    let mut namesrv = namesrv_settings(arguments, &data);
+    // One process, one set of certificates.
+    namesrv.tls = broker.load().tls.clone();
+    namesrv.client.use_tls = broker.load().client.use_tls;
     let threads = IoThreads::start().context("cannot start the I/O threads")?;
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -86,7 +89,13 @@ fn broker_settings(arguments: &Arguments, data: &std::path::Path) -> anyhow::Res
     broker.broker.broker_name = "broker-a".into();
     broker.store.store_path_root_dir = data.join("store").to_string_lossy().into_owned();
     // What was changed at run time counts again after a restart; a file given now counts more.
-    let mut start_file = Properties::default();
+    let mut start_file = match &arguments.config_file {
+        Some(path) => Properties::read(path)?,
+        None => Properties::default(),
+    };
+    for key in broker.load_tls(&start_file)? {
+        warn!(key = key.name, file = key.file, line = key.line, "configuration key without effect here");
+    }
     for path in [Some(&update_file).filter(|path| path.exists()), arguments.config_file.as_ref()].into_iter().flatten()
     {
         start_file = Properties::read(path)?;
