@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::pops::Pop;
 use common::{Pull, TIMEOUT, TestBroker, bodies, field};
 use hypergol_remoting::protocol::body::filter::ConsumerFilterWrapper;
 use hypergol_remoting::protocol::fastjson::Body;
@@ -244,5 +245,29 @@ async fn extensions_hold_which_filters_match() {
     broker.send("T", "TAGS\u{1}A\u{2}", "five").await;
     broker.wait_until(|broker| broker.store.max_offset("T", 0) == 5).await;
     assert_eq!(bodies(&broker.call(Pull { subscription: "A", ..Pull::default() }.request()).await), ["one", "five"]);
+    broker.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_pop_is_woken_by_what_its_expression_holds_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = TestBroker::start(folder.path(), "").await;
+    send_three(&broker).await;
+    let pop = |expression| {
+        let extra = vec![("expType", "SQL92"), ("exp", expression)];
+        Pop { poll_ms: 20_000, extra, ..Pop::default() }.request()
+    };
+    assert_eq!(bodies(&broker.call(pop("n = 2 OR n = 3")).await), ["two", "three"]);
+    let waiting = broker.call(pop("n > 7"));
+    let sending = async {
+        broker.wait_until(|broker| broker.pop.held.len() == 1).await;
+        broker.send("T", "n\u{1}1\u{2}", "unwanted").await;
+        broker.wait_until(|broker| broker.store.max_offset("T", 0) == 4).await;
+        assert_eq!(broker.broker().pop.held.len(), 1, "not for this one");
+        broker.send("T", "n\u{1}9\u{2}", "wanted").await;
+    };
+    let (answer, ()) = tokio::join!(waiting, sending);
+    assert_eq!(bodies(&answer), ["wanted"]);
+    assert_eq!(broker.call(pop("n >")).await.code, 23);
     broker.server.shutdown().await;
 }

@@ -277,7 +277,9 @@ impl<'a> Parser<'a> {
                 return Ok(inner);
             }
             _ => {
-                return Err(self.unexpected("a property, string, number, TRUE, FALSE, NULL, NOT, \"(\", \"+\" or \"-\""));
+                return Err(
+                    self.unexpected("a property, string, number, TRUE, FALSE, NULL, NOT, \"(\", \"+\" or \"-\"")
+                );
             }
         };
         self.advance()?;

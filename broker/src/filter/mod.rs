@@ -11,8 +11,10 @@ use hypergol_remoting::protocol::body::heartbeat::SubscriptionData;
 use hypergol_store::{Arrival, ExtUnit, MessageFilter};
 
 use property::PropertyFilter;
-use registry::{FilterData, Filters};
+use registry::{FilterData, FilterError, Filters};
 use tag::TagFilter;
+
+use crate::context::Broker;
 
 /// The filter of a subscription, by tags or by an expression over properties.
 #[derive(Clone, Debug)]
@@ -37,6 +39,23 @@ impl SubscriptionFilter {
         } else {
             Self::Properties(PropertyFilter::new(subscription, data, filters, retry))
         }
+    }
+
+    /// The filter of a subscription that a pop brings: compiled unless it is known, and not registered.
+    ///
+    /// # Errors
+    /// [`FilterError`].
+    pub fn of_request(broker: &Broker, group: &str, subscription: &Arc<SubscriptionData>) -> Result<Self, FilterError> {
+        let data = match subscription.is_tag_type() {
+            true => None,
+            false => Some(broker.filters.build(group, subscription)?),
+        };
+        Ok(Self::new(subscription, data, &broker.filters, false))
+    }
+
+    /// Whether consume-queue entries tell what is wanted.
+    pub fn is_by_tags(&self) -> bool {
+        matches!(self, Self::Tags(_))
     }
 
     /// Whether a message that has just arrived is wanted.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hypergol_remoting::protocol::body::heartbeat::{SUB_ALL, SubscriptionData};
 use hypergol_store::MessageFilter;
+use hypergol_store::consume_queue::ext::is_address;
 
 /// Lets pass what has one of the tags of a subscription, compared by hash, as the consume queue holds them. The client
 /// compares the tags themselves.
@@ -24,7 +25,9 @@ impl TagFilter {
 impl MessageFilter for TagFilter {
     fn matches_queue_entry(&self, tags_code: i64) -> bool {
         // Java compares the lower 32 bits: a tags code is a hash, unless the queue is that of delayed messages.
-        self.tags.as_ref().is_none_or(|tags| tags.code_set.contains(&(tags_code as i32)))
+        // The address of an extension that is gone says nothing.
+        let Some(tags) = &self.tags else { return true };
+        tags.code_set.contains(&(tags_code as i32)) || is_address(tags_code)
     }
 }
 
@@ -48,6 +51,7 @@ mod tests {
         assert!(a_or_b.matches_queue_entry(tags_code("A")));
         assert!(!a_or_b.matches_queue_entry(tags_code("C")));
         assert!(!a_or_b.matches_queue_entry(0), "without a tag");
+        assert!(a_or_b.matches_queue_entry(i64::MIN + 7), "an address");
         let negative = filter("polygenelubricants", &[i32::MIN]);
         assert!(negative.matches_queue_entry(tags_code("polygenelubricants")));
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hypergol_remoting::protocol::body::group::SubscriptionGroupConfig;
-use hypergol_remoting::protocol::body::heartbeat::{SubscriptionData, is_tag_type};
+use hypergol_remoting::protocol::body::heartbeat::SubscriptionData;
 use hypergol_remoting::protocol::body::topic::TopicConfig;
 use hypergol_remoting::protocol::fields::ExtFields;
 use hypergol_remoting::{RemotingCommand, RequestCode, Responder, ResponseCode};
@@ -275,14 +275,10 @@ fn requested_subscription(
         warn!(group = fields.group, topic = fields.topic, %error, "subscription is not understood");
         refusal(ResponseCode::SubscriptionParseFailed, "parse the consumer's subscription failed")
     };
-    let same_type = |known: &SubscriptionData| {
-        known.expression_type.as_deref() == fields.expression_type
-            || known.is_tag_type() && is_tag_type(fields.expression_type)
+    let same = |known: &Arc<SubscriptionData>| {
+        known.sub_string.as_deref() == fields.subscription && known.has_type(fields.expression_type)
     };
-    let known = broker
-        .consumers
-        .subscription_or_pulled(fields.group, fields.topic)
-        .filter(|known| known.sub_string.as_deref() == fields.subscription && same_type(known));
+    let known = broker.consumers.subscription_or_pulled(fields.group, fields.topic).filter(same);
     let subscription = match known {
         Some(known) => known,
         None => {

@@ -11,19 +11,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use hypergol_remoting::{RemotingCommand, Responder};
-use hypergol_store::{Arrival, MessageFilter, record};
+use hypergol_store::{Arrival, record};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc};
 
 use super::QueueKey;
 use super::retry::normal_topic;
+use crate::filter::SubscriptionFilter;
 use crate::retry::RETRY_PREFIX;
 
 /// Property of a message that came back: the group it comes back to.
 pub const ORIGIN_GROUP: &str = "ORIGIN_GROUP";
 
 /// Filter of a request that waits.
-pub type HeldFilter = Arc<dyn MessageFilter + Send + Sync>;
+pub type HeldFilter = Arc<SubscriptionFilter>;
 
 /// What a request that waits is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -287,9 +288,7 @@ impl Table {
             }
             let wanted = match cause {
                 Cause::Any => true,
-                Cause::Message(arrival) => {
-                    row.filter.as_ref().is_none_or(|filter| filter.matches_queue_entry(arrival.tags_code))
-                }
+                Cause::Message(arrival) => row.filter.as_ref().is_none_or(|filter| filter.matches_arrival(arrival)),
             };
             return if wanted { self.remove(id) } else { None };
         }

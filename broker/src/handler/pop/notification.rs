@@ -5,12 +5,13 @@ use std::sync::Arc;
 use hypergol_remoting::protocol::body::topic::TopicConfig;
 use hypergol_remoting::protocol::header::pop::{NotificationRequestHeader, NotificationResponseHeader};
 use hypergol_remoting::{RemotingCommand, Responder, ResponseCode};
+use hypergol_store::MessageFilter as _;
 use tracing::warn;
 
 use super::{deadline, readable_broker, room, topic_and_group};
 use crate::config::BrokerSettings;
 use crate::context::{Broker, now_ms};
-use crate::filter::{subscription, tag::TagFilter};
+use crate::filter::{SubscriptionFilter, subscription};
 use crate::handler::refusal;
 use crate::pop::QueueKey;
 use crate::pop::held::{HeldFilter, HeldPop, Kind};
@@ -88,11 +89,12 @@ fn check(
         warn!(group = header.consumer_group, topic = header.topic, %error, "subscription is not understood");
         not_understood()
     })?;
-    if !built.is_tag_type() {
-        return Err(not_understood());
-    }
-    let filter: HeldFilter = Arc::new(TagFilter::new(&Arc::new(built)));
-    Ok((topic, Some(filter)))
+    let filter = SubscriptionFilter::of_request(broker, &header.consumer_group, &Arc::new(built));
+    let filter = filter.map_err(|error| {
+        warn!(group = header.consumer_group, topic = header.topic, %error, "subscription is not understood");
+        not_understood()
+    })?;
+    Ok((topic, Some(Arc::new(filter))))
 }
 
 /// A look at the queues of a notification.
@@ -140,10 +142,9 @@ impl Looking<'_> {
         if rest <= 0 {
             return false;
         }
-        let Some(filter) = filter.filter(|_| rest < self.config.broker.max_message_filter_num_for_notification.into())
-        else {
-            return true;
-        };
+        let few = rest < self.config.broker.max_message_filter_num_for_notification.into();
+        // What an expression makes of them only reading the messages would tell.
+        let Some(filter) = filter.filter(|filter| few && filter.is_by_tags()) else { return true };
         let offset = broker.store.max_offset(topic, queue_id) - rest;
         let entries = broker.store.queue_entries(topic, queue_id, offset, ENTRIES);
         entries.iter().any(|entry| filter.matches_queue_entry(entry.tags_code))

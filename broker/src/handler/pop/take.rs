@@ -21,7 +21,7 @@ use tracing::warn;
 use super::{BYTES_MAX, deadline, readable_broker, room, topic_and_group};
 use crate::config::BrokerSettings;
 use crate::context::{Broker, now_ms};
-use crate::filter::{subscription, tag::TagFilter};
+use crate::filter::{SubscriptionFilter, subscription};
 use crate::handler::refusal;
 use crate::pop::QueueKey;
 use crate::pop::buffer::NewBuffered;
@@ -146,8 +146,8 @@ fn subscribe(
     let expression = header.exp.as_deref().filter(|expression| !expression.is_empty());
     let expression_type = header.exp_type.as_deref().filter(|_| expression.is_some());
     let known = broker.consumers.subscription_or_pulled(group, topic);
-    let known = known.filter(|known| known.sub_string.as_deref() == expression && known.is_tag_type());
-    let subscription = match known.filter(|_| expression_type.is_none_or(|kind| kind == "TAG")) {
+    let known = known.filter(|known| known.sub_string.as_deref() == expression && known.has_type(expression_type));
+    let subscription = match known {
         Some(known) => known,
         None => {
             let built = subscription::build(topic, expression.or(Some(SUB_ALL)), expression_type);
@@ -164,10 +164,14 @@ fn subscribe(
             built
         }
     };
-    if !subscription.is_tag_type() {
-        return Err(refusal(ResponseCode::SubscriptionParseFailed, "parse the consumer's subscription failed"));
+    if expression.is_none() {
+        return Ok(None);
     }
-    Ok(expression.map(|_| Arc::new(TagFilter::new(&subscription)) as HeldFilter))
+    let filter = SubscriptionFilter::of_request(broker, group, &subscription).map_err(|error| {
+        warn!(group, topic, %error, "subscription is not understood");
+        refusal(ResponseCode::SubscriptionParseFailed, "parse the consumer's subscription failed")
+    })?;
+    Ok(Some(Arc::new(filter)))
 }
 
 /// A queue that a pop takes.
@@ -400,7 +404,7 @@ impl Run {
             max_bytes: BYTES_MAX,
         };
         let all = MatchAll;
-        let filter: &dyn MessageFilter = self.filter.as_ref().map_or(&all, |filter| filter.as_ref() as _);
+        let filter: &dyn MessageFilter = self.filter.as_ref().map_or(&all, |filter| filter.as_ref());
         match may_wait {
             true => Ok(broker.store.get(&request, filter)),
             false => broker.store.get_now(&request, filter).ok_or(NeedsDisk),

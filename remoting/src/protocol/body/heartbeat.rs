@@ -103,6 +103,11 @@ impl SubscriptionData {
     pub fn is_tag_type(&self) -> bool {
         is_tag_type(self.expression_type.as_deref())
     }
+
+    /// Whether the expression is of this type.
+    pub fn has_type(&self, kind: Option<&str>) -> bool {
+        self.expression_type.as_deref() == kind || self.is_tag_type() && is_tag_type(kind)
+    }
 }
 
 /// Whether an expression type means tags: absent, empty or `TAG`.
