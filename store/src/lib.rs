@@ -32,6 +32,7 @@ pub mod segment;
 pub mod stats;
 #[cfg(test)]
 mod tests;
+pub mod timer;
 pub mod watermark;
 
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub use read::{
 };
 pub use record::{Record, RecordError};
 pub use stats::StoreStats;
+pub use timer::{Recovered as RecoveredTimers, TimerConfig, TimerStore};
 
 /// Callback of [`MessageStore::when_flushed`].
 pub type FlushCallback = Box<dyn FnOnce(Result<(), FlushError>) + Send>;

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use crate::MessageStore;
 use crate::consume_queue::ext::{self, ExtUnit};
 use crate::consume_queue::{ConsumeQueue, PlacedEntry, QueueKind, unit};
+use crate::error::StoreError;
 use crate::patience::Patience;
 use crate::stats::StoreStats;
 
@@ -423,6 +424,15 @@ impl MessageStore {
     pub fn record_at_sized(&self, physical_offset: i64, size: i32) -> Option<Bytes> {
         let size = usize::try_from(size).ok()?;
         self.core.log.record(physical_offset, Some(size), !self.in_memory(physical_offset))
+    }
+
+    /// Copies the record of `size` bytes at this commit-log offset into `buffer`, by a system call: for those who read
+    /// much and late, and whose reading is not to make this process hold the log in memory. False when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]: the record may be there, but cannot be read.
+    pub fn read_record(&self, physical_offset: i64, size: i32, buffer: &mut Vec<u8>) -> Result<bool, StoreError> {
+        self.core.log.read_record(physical_offset, size, buffer)
     }
 
     /// One entry of a queue.

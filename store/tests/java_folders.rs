@@ -10,7 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hypergol_store::record::{Record, property, sys_flag_is_queued};
-use hypergol_store::{GetRequest, GetStatus, KeyKind, MatchAll, MessageStore, NewMessage, NoHooks, StoreConfig};
+use hypergol_store::timer::{MAGIC_DEFAULT, TimerUnit};
+use hypergol_store::{
+    GetRequest, GetStatus, KeyKind, MatchAll, MessageStore, NewMessage, NoHooks, StoreConfig, TimerConfig, TimerStore,
+};
 use serde_json::Value;
 
 /// Topic of the messages added here; Java knows it, with four queues.
@@ -189,4 +192,43 @@ fn a_broker_that_was_stopped() {
 #[test]
 fn a_broker_that_was_killed() {
     round("killed");
+}
+
+/// The timer that waits in both folders is found, and stays when another one joins it.
+#[test]
+fn timers_of_java_go_on() {
+    for name in ["clean", "killed"] {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = Folder::unpack(name, &scratch.path().join(name));
+        let messages = folder.manifest["messages"].as_array().unwrap();
+        let message = messages.iter().find(|message| message["topic"] == "rmq_sys_wheel_timer").unwrap();
+        let setting = folder.manifest["settings"]["mappedFileSizeTimerLog"].as_str().unwrap();
+        let config = TimerConfig {
+            root: scratch.path().join(name),
+            precision_ms: 1000,
+            log_file_size: setting.parse().unwrap(),
+        };
+        let (timers, recovered) = TimerStore::open(&config, i64::MAX).unwrap();
+        assert!(!recovered.incomplete && !recovered.is_cut);
+        assert_eq!((recovered.checkpoint.queue_offset, recovered.checkpoint.log_flush_position), (1, 52));
+        let unit = recovered.last.unwrap();
+        assert_eq!(unit.physical_offset, message["physical_offset"].as_i64().unwrap());
+        assert_eq!(i64::from(unit.size), message["size"].as_i64().unwrap());
+        assert_eq!(unit.topic_hash, hypergol_store::record::java_hash("Orders"));
+        // It was sent to wait for a day.
+        let waits_ms = unit.slot_time_ms - message["store_timestamp"].as_i64().unwrap();
+        assert!((86_398_000..=86_400_000).contains(&waits_ms), "{waits_ms}");
+        let slot = timers.slot(unit.slot_time_ms).unwrap();
+        assert_eq!((slot.first, slot.last, slot.number), (0, 0, 1));
+
+        let other = TimerUnit { magic: MAGIC_DEFAULT, physical_offset: 5, ..unit };
+        timers.append(&[other]).unwrap();
+        timers.flush(recovered.checkpoint).unwrap();
+        drop(timers);
+        let (timers, _) = TimerStore::open(&config, i64::MAX).unwrap();
+        let slot = timers.slot(unit.slot_time_ms).unwrap();
+        let found = timers.slot_units(&slot, -1, 10, |_| true).unwrap();
+        let offsets: Vec<_> = found.units.iter().map(|(_, unit)| unit.physical_offset).collect();
+        assert_eq!(offsets, [unit.physical_offset, 5]);
+    }
 }

@@ -204,6 +204,31 @@ impl CommitLog {
         Some(bytes)
     }
 
+    /// Copies the record of `size` bytes at `offset` into `buffer`, by a system call. False when it is not, or not yet,
+    /// or no longer there.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(crate) fn read_record(&self, offset: i64, size: i32, buffer: &mut Vec<u8>) -> Result<bool, StoreError> {
+        let Some(size) = usize::try_from(size).ok().filter(|size| *size >= RECORD_MIN && *size <= self.segment_size)
+        else {
+            return Ok(false);
+        };
+        if offset.checked_add(size as i64).is_none_or(|end| end > self.readable().get()) {
+            return Ok(false);
+        }
+        let segments = self.segments.load();
+        let Some(segment) = find(&segments, self.segment_size, offset) else { return Ok(false) };
+        buffer.resize(size, 0);
+        match segment.read_at(offset, buffer) {
+            None => return Ok(false),
+            Some(Err(error)) => return Err(StoreError::io("read", segment.path(), error)),
+            Some(Ok(())) => {}
+        }
+        let record = Record::parse(buffer).ok();
+        Ok(record.is_some_and(|record| record.size() == size && record.physical_offset() == offset))
+    }
+
     /// The record of `size` bytes at `offset`, as its consume-queue entry says. Small records are copied into `arena`,
     /// so that a read of many makes few allocations. `Ok(None)` when it is not there.
     ///
