@@ -107,6 +107,9 @@ pub struct Sends {
     /// Delay level of the messages
     #[arg(long)]
     pub delay_level: Option<u8>,
+    /// Milliseconds that the messages wait on the timer wheel
+    #[arg(long, conflicts_with = "delay_level")]
+    pub timer_delay_ms: Option<u32>,
 }
 
 impl Sends {
@@ -120,7 +123,7 @@ impl Sends {
         ensure!((1..=4096).contains(&self.batch), "--batch is not within 1 and 4096");
         ensure!(self.in_flight.is_none_or(|n| (1..=1 << 20).contains(&n)), "--in-flight is not within 1 and 1,048,576");
         ensure!(u64::from(self.batch) * u64::from(self.size) <= 12 << 20, "a batch of that size exceeds a frame");
-        ensure!(self.delay_level.is_none() || self.batch == 1, "a batch cannot be delayed");
+        ensure!(!self.is_delayed() || self.batch == 1, "a batch cannot be delayed");
         Ok(())
     }
 
@@ -130,7 +133,12 @@ impl Sends {
     /// As [`Self::check`].
     pub fn check_one_thread(&self) -> Result<()> {
         ensure!(self.threads == 1, "this kind of load has one thread");
-        ensure!(self.delay_level.is_none(), "this kind of load has no delay level");
+        ensure!(!self.is_delayed(), "this kind of load has no delay");
         self.check()
+    }
+
+    /// Whether the messages reach their queues some time after they were sent.
+    pub fn is_delayed(&self) -> bool {
+        self.delay_level.is_some() || self.timer_delay_ms.is_some()
     }
 }

@@ -17,8 +17,10 @@ use super::sender::{Plan, Sender, Share};
 
 /// One-way and delayed messages are stored some time after they were sent; how long a topic is watched for them.
 const STORED_WAIT: Duration = Duration::from_secs(15);
-/// Delay levels whose end is waited for: 1, 5, 10 s.
+/// Delay of the lowest levels.
 const DELAY_SECONDS: [u64; 3] = [1, 5, 10];
+/// Longest delay whose end is waited for.
+const DELAY_WAITED: Duration = Duration::from_secs(10);
 
 /// Flags of `bench load send`.
 #[derive(Args)]
@@ -102,6 +104,19 @@ pub fn run(options: &Options) -> Result<Report> {
     Ok(report)
 }
 
+/// How long the messages wait; `None` for a level that is not known here.
+fn delay_of(sends: &Sends) -> Option<Duration> {
+    match (sends.timer_delay_ms, sends.delay_level) {
+        (Some(delay), _) => Some(Duration::from_millis(delay.into())),
+        (None, Some(level)) => usize::from(level)
+            .checked_sub(1)
+            .and_then(|level| DELAY_SECONDS.get(level))
+            .copied()
+            .map(Duration::from_secs),
+        (None, None) => None,
+    }
+}
+
 fn check_stored(
     report: &mut Report,
     options: &Options,
@@ -111,12 +126,12 @@ fn check_stored(
 ) -> Result<()> {
     let Options { target, sends, oneway, .. } = options;
     let expected = if *oneway { sender.sent } else { sender.acknowledged.count() };
-    if let Some(level) = sends.delay_level {
-        let Some(delay) = usize::from(level).checked_sub(1).and_then(|level| DELAY_SECONDS.get(level)) else {
+    if sends.is_delayed() {
+        let Some(delay) = delay_of(sends).filter(|delay| *delay <= DELAY_WAITED) else {
             report.found("stored", "not waited for");
             return Ok(());
         };
-        let still = Duration::from_secs(*delay) + STORED_WAIT;
+        let still = delay + STORED_WAIT;
         let after = control.await_growth(target, before, expected, still)?;
         report.found("delivered", growth_of(before, &after));
         if growth_of(before, &after) != expected {

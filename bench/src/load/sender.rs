@@ -183,7 +183,7 @@ impl Sender {
         let offset = offset.context("a send was acknowledged without a queue offset")?;
         let queue = answer.queue_id.and_then(|queue| u32::try_from(queue).ok());
         // A delayed message has its offset in the queue of its delay level, where those of all queues meet.
-        let own = if self.plan.sends.delay_level.is_some() { 0 } else { slot.queue };
+        let own = if self.plan.sends.is_delayed() { 0 } else { slot.queue };
         ensure!(queue == Some(slot.queue), "queue {queue:?} acknowledged instead of {}", slot.queue);
         ensure!(self.acknowledged.add(own, offset, batch), "an offset of no queue");
         Ok(())
@@ -306,6 +306,9 @@ impl Frame {
         let mut properties = format!("UNIQ_KEY\u{1}{KEY_PREFIX}{KEY_MARK}\u{2}WAIT\u{1}true\u{2}");
         if let Some(level) = sends.delay_level {
             message::append_property(&mut properties, "DELAY", &level.to_string());
+        }
+        if let Some(delay) = sends.timer_delay_ms {
+            message::append_property(&mut properties, "TIMER_DELAY_MS", &delay.to_string());
         }
         let mut body = Vec::new();
         // Of each message: its trailer in the body; its sequence in the frame or, in a batch, in the body.
