@@ -28,6 +28,9 @@ use crate::schedule::levels::DelayLevels;
 /// Port of a broker without a configuration.
 pub const DEFAULT_PORT: i32 = 10911;
 
+/// Longest step of the timer wheel: what is a step late is not on time any more.
+const TIMER_PRECISION_MAX_MS: i32 = 60_000;
+
 config_enum! {
     /// Part of this broker in its set.
     pub enum BrokerRole {
@@ -259,6 +262,7 @@ pub fn check(settings: &BrokerSettings) -> Result<(), BrokerError> {
             store.read_only_commit_log_store_paths.as_ref().is_some_and(|paths| !paths.is_empty()),
             "a commit log spread over folders is not supported",
         ),
+        ("timerRocksDBEnable", store.timer_rocks_db_enable, "RocksDB timers are not supported, the timer wheel is"),
         ("configManagerVersion", broker.config_manager_version != "v1", "settings are kept in files only, as by v1"),
         (
             "aclEnable",
@@ -302,6 +306,9 @@ pub fn check(settings: &BrokerSettings) -> Result<(), BrokerError> {
     if let Some(bad) = name_server_addresses(settings).into_iter().find(|address| !is_host_and_port(address)) {
         return Err(refused("namesrvAddr", format!("{bad:?} is not like 127.0.0.1:9876; several are joined by `;`")));
     }
+    if !(1..=TIMER_PRECISION_MAX_MS).contains(&store.timer_precision_ms) {
+        return Err(refused("timerPrecisionMs", format!("must be within 1..={TIMER_PRECISION_MAX_MS}")));
+    }
     settings.delay_levels()?;
     settings.bloom_filter()?;
     settings.store_config().check()?;
@@ -335,6 +342,8 @@ pub fn warn_of_ineffective(settings: &BrokerSettings) {
         ("enableMultiDispatch", store.enable_multi_dispatch),
         ("enableSlaveActingMaster", broker.enable_slave_acting_master),
         ("enableRemoteEscape", broker.enable_remote_escape),
+        ("timerWheelSnapshotFlush", store.timer_wheel_snapshot_flush),
+        ("timerInterceptDelayLevel", store.timer_intercept_delay_level),
         ("slaveReadEnable", broker.slave_read_enable),
         ("metricsExporterType", broker.metrics_exporter_type != "DISABLE" && broker.metrics_exporter_type != "0"),
         ("fetchNamesrvAddrByAddressServer", broker.fetch_namesrv_addr_by_address_server),
@@ -416,6 +425,8 @@ mod tests {
             "storePathCommitLog=/a,/b",
             "messageStorePlugIn=x",
             "aclEnable=true",
+            "timerRocksDBEnable=true",
+            "timerPrecisionMs=0",
             "authenticationEnabled=true",
             "messageDelayLevel=1x",
             "brokerName=a/b",

@@ -18,6 +18,7 @@ use crate::error::BrokerError;
 use crate::filter::{self, registry::Filters};
 use crate::groups::Groups;
 use crate::held_requests::{DuePulls, HeldPulls};
+use crate::names::TIMER_TOPIC;
 use crate::offsets::Offsets;
 use crate::persist::{self, ConfigWriter};
 use crate::pop::Pop;
@@ -29,6 +30,8 @@ use crate::schedule::levels::{DelayLevels, SCHEDULE_TOPIC};
 use crate::schedule::progress::Progress;
 use crate::schedule::service::Schedule;
 use crate::stats::BrokerStats;
+use crate::timer::metrics::{METRICS_FILE, TimerMetrics};
+use crate::timer::{TimerWake, Timers};
 use crate::topic_routes::TopicRoutes;
 use crate::topics::{self, Topics};
 use crate::unique_key::UniqueKeys;
@@ -43,6 +46,8 @@ pub struct Broker {
     pub store: Arc<MessageStore>,
     /// Delivers delayed messages.
     pub schedule: Arc<Schedule>,
+    /// Delivers messages with a delivery time of their own; `None` where `timerWheelEnable` is false.
+    pub timers: Option<Arc<Timers>>,
     /// Topics.
     pub topics: Arc<Topics>,
     /// Consumer groups' settings.
@@ -113,12 +118,14 @@ impl Broker {
         // The store asks for the kinds of queues while it recovers.
         let topics = Arc::new(Topics::load(&current, &folder, &config_writer)?);
         let filters = Arc::new(Filters::load(&folder, &config_writer, current.bloom_filter()?, now_ms())?);
+        let timer_wake = Arc::new(TimerWake::default());
         let hooks = Arc::new(Hooks {
             settings: settings.clone(),
             filters: filters.clone(),
             held_pulls: held_pulls.clone(),
             held_pops: held_pops.clone(),
             schedule: schedule.clone(),
+            timer_wake: timer_wake.clone(),
             topics: topics.clone(),
         });
         // The store's lock on its folder also guards the files of `config/`: nothing is written there before.
@@ -126,18 +133,28 @@ impl Broker {
         let ip = current.broker.broker_ip1.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let store_host = SocketAddr::new(ip, current.port());
         let load = || -> Result<_, BrokerError> {
+            let timers = match current.store.timer_wheel_enable {
+                true => {
+                    let metrics = TimerMetrics::new(persist::load(&folder, METRICS_FILE)?);
+                    let (settings, store) = (settings.clone(), store.clone());
+                    Some(Arc::new(Timers::open(settings, store, timer_wake, metrics, &config_writer)?))
+                }
+                false => None,
+            };
             Ok((
+                timers,
                 Groups::load(&folder, &config_writer)?,
                 Offsets::load(&folder, &config_writer)?,
                 RequestModes::load(&folder, &config_writer)?,
                 Pop::load(&current, &folder, &config_writer, store.clone(), store_host, held_pops)?,
             ))
         };
-        let (groups, offsets, request_modes, pop) = load().inspect_err(|_| store.shutdown())?;
+        let (timers, groups, offsets, request_modes, pop) = load().inspect_err(|_| store.shutdown())?;
         let broker = Arc::new(Self {
             store_host,
             store,
             schedule,
+            timers,
             topics,
             groups,
             offsets,
@@ -168,7 +185,7 @@ impl Broker {
 
     /// Whether the timer wheel may still hold messages that are due.
     pub fn timers_behind(&self) -> bool {
-        false
+        self.timers.as_ref().is_some_and(|timers| timers.are_behind())
     }
 
     /// The settings that count now.
@@ -193,6 +210,7 @@ struct Hooks {
     /// Pops and notifications.
     held_pops: [Arc<HeldPops>; 2],
     schedule: Arc<Schedule>,
+    timer_wake: Arc<TimerWake>,
     topics: Arc<Topics>,
 }
 
@@ -203,8 +221,16 @@ impl StoreHooks for Hooks {
             let force = self.settings.load().broker.pop_long_polling_force_notify_interval;
             held.messages_arrived(arrivals, force);
         }
-        for arrival in arrivals.iter().filter(|arrival| arrival.topic == SCHEDULE_TOPIC) {
-            self.schedule.arrived(arrival.queue_id);
+        let mut is_timed = false;
+        for arrival in arrivals {
+            match arrival.topic {
+                SCHEDULE_TOPIC => self.schedule.arrived(arrival.queue_id),
+                TIMER_TOPIC => is_timed = true,
+                _ => {}
+            }
+        }
+        if is_timed {
+            self.timer_wake.arrived();
         }
     }
 

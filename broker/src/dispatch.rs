@@ -6,7 +6,7 @@ use hypergol_remoting::{Channel, RemotingCommand, RequestCode, Responder, connec
 
 use crate::clients;
 use crate::context::Broker;
-use crate::handler::{admin, assignment, client, consumer, pop, pull, query, send, send_back};
+use crate::handler::{admin, assignment, client, consumer, pop, pull, query, recall, send, send_back};
 
 /// The ports of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,16 +151,17 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
         R::QueryMessage => query::query_message(broker, request, responder),
         R::ViewMessageById => query::view_message(broker, request, responder),
         R::ConsumerSendMsgBack => send_back::send_back(broker, request, responder),
+        R::RecallMessage => recall::recall(broker, request, responder),
+        R::GetTimerCheckPoint => admin::at_once(broker, &request, responder, admin::timer::checkpoint),
+        R::GetTimerMetrics => admin::blocking(broker, request, responder, admin::timer::metrics),
+        R::SwitchTimerEngine => admin::at_once(broker, &request, responder, admin::timer::switch_engine),
         // Not served yet.
         R::EndTransaction
-        | R::GetTimerCheckPoint
-        | R::GetTimerMetrics
         | R::ResumeCheckHalfMessage
         | R::SendReplyMessage
         | R::SendReplyMessageV2
         | R::CheckRocksDbCqWriteProgress
         | R::ExportRocksDbConfigToJson
-        | R::RecallMessage
         | R::UpdateAndCreateStaticTopic
         | R::NotifyMinBrokerIdChange
         | R::ExchangeBrokerHaInfo
@@ -180,7 +181,6 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
         | R::AuthDeleteAcl
         | R::AuthGetAcl
         | R::AuthListAcl
-        | R::SwitchTimerEngine
         | R::PopRollback
         | R::PopLiteMessage
         | R::LiteSubscriptionCtl

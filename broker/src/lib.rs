@@ -30,6 +30,7 @@ pub mod runtime_info;
 pub mod schedule;
 pub mod server;
 pub mod stats;
+pub mod timer;
 pub mod topic_routes;
 pub mod topics;
 pub mod unique_key;

@@ -119,12 +119,16 @@ fn of_broker(broker: &Broker, put: &mut impl FnMut(&str, String)) {
     put("msgGetTotalTodayMorning", totals.get_today.load(Relaxed).to_string());
     put("msgGetTotalTodayNow", gets.to_string());
     put("startAcceptSendRequestTimeStamp", keys.start_accept_send_request_time_stamp.to_string());
-    // No timer wheel runs here: nothing of it is behind.
-    for key in ["timerReadBehind", "timerOffsetBehind", "timerCongestNum"] {
-        put(key, "0".to_owned());
-    }
-    for key in ["timerEnqueueTps", "timerDequeueTps"] {
-        put(key, "0.0".to_owned());
+    match &broker.timers {
+        Some(timers) => timers.runtime_info().into_iter().for_each(|(key, value)| put(key, value)),
+        None => {
+            for key in ["timerReadBehind", "timerOffsetBehind", "timerCongestNum"] {
+                put(key, "0".to_owned());
+            }
+            for key in ["timerEnqueueTps", "timerDequeueTps"] {
+                put(key, "0.0".to_owned());
+            }
+        }
     }
     // Requests are handled as they are read; there is no queue in which they could wait.
     for (pool, capacity) in [

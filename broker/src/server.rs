@@ -158,7 +158,22 @@ impl BrokerServer {
             },
         ));
         broker.pop.start(broker).map_err(|error| BrokerError::Internal(error.to_string()))?;
-        self.start_schedule()
+        self.start_schedule()?;
+        self.start_timers()
+    }
+
+    fn start_timers(&self) -> Result<(), BrokerError> {
+        let Some(timers) = &self.broker.timers else { return Ok(()) };
+        let broker = Arc::downgrade(&self.broker);
+        timers
+            .start(Box::new(move |delivered| {
+                if let Some(broker) = broker.upgrade() {
+                    let bytes = i64::from(delivered.appended.size);
+                    let system = broker.topics.is_system(delivered.topic);
+                    broker.stats.put(delivered.topic, delivered.queue_id, 1, bytes, 0, system);
+                }
+            }))
+            .map_err(|error| BrokerError::Internal(error.to_string()))
     }
 
     fn start_schedule(&mut self) -> Result<(), BrokerError> {
@@ -196,6 +211,9 @@ impl BrokerServer {
         let broker = self.broker.clone();
         let closed = tokio::task::spawn_blocking(move || {
             broker.pop.stop(&broker);
+            if let Some(timers) = &broker.timers {
+                timers.stop();
+            }
             broker.schedule.stop();
             write_delay_offsets(&broker);
             persist_offsets(&broker);

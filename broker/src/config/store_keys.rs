@@ -41,7 +41,7 @@ hypergol_config::config_table! {
         /// Steps before rolling (2 days).
         timer_roll_window_slot: i32 = 172_800; "timerRollWindowSlot" restart(),
         /// Checkpoint flush period.
-        timer_flush_interval_ms: i32 = 1000; "timerFlushIntervalMs" restart(),
+        timer_flush_interval_ms: i32 = 1000; "timerFlushIntervalMs" live(),
         /// Dequeue read threads.
         timer_get_message_thread_num: i32 = 3; "timerGetMessageThreadNum" restart(),
         /// Dequeue put threads.
@@ -49,7 +49,7 @@ hypergol_config::config_table! {
         /// Unused `[no setter]`.
         timer_enable_disruptor: bool = false; "timerEnableDisruptor" restart(),
         /// Daily metric check.
-        timer_enable_check_metrics: bool = true; "timerEnableCheckMetrics" restart(),
+        timer_enable_check_metrics: bool = true; "timerEnableCheckMetrics" live(),
         /// Route delay levels through the wheel.
         timer_intercept_delay_level: bool = false; "timerInterceptDelayLevel" restart(),
         /// Max delay (3 days).
@@ -63,7 +63,7 @@ hypergol_config::config_table! {
         /// Stop reading the timer topic.
         timer_stop_enqueue: bool = false; "timerStopEnqueue" live(),
         /// Hour of the check `[no setter]`.
-        timer_check_metrics_when: String = "05".into(); "timerCheckMetricsWhen" restart(),
+        timer_check_metrics_when: String = "05".into(); "timerCheckMetricsWhen" live(),
         /// Skip instead of retry.
         timer_skip_unknown_error: bool = false; "timerSkipUnknownError" restart(),
         /// Warm mapped files `[no setter]`.
@@ -73,9 +73,9 @@ hypergol_config::config_table! {
         /// Retry failed delivery forever.
         timer_enable_retry_until_success: bool = false; "timerEnableRetryUntilSuccess" restart(),
         /// Flow control per slot.
-        timer_congest_num_each_slot: i32 = 2_147_483_647; "timerCongestNumEachSlot" restart(),
+        timer_congest_num_each_slot: i32 = 2_147_483_647; "timerCongestNumEachSlot" live(),
         /// Metric check size.
-        timer_metric_small_threshold: i32 = 1_000_000; "timerMetricSmallThreshold" restart(),
+        timer_metric_small_threshold: i32 = 1_000_000; "timerMetricSmallThreshold" live(),
         /// Progress log period.
         timer_progress_log_interval_ms: i32 = 10000; "timerProgressLogIntervalMs" restart(),
         /// Snapshot period `[new in 5.4/5.5]`.
@@ -445,6 +445,6 @@ hypergol_config::config_table! {
         /// Log level of rebuild.
         enable_log_consume_queue_repeatedly_build_when_recover: bool = false; "enableLogConsumeQueueRepeatedlyBuildWhenRecover" restart(),
         /// Topic in recall key `[new in 5.4/5.5]`.
-        append_topic_for_timer_delete_key: bool = false; "appendTopicForTimerDeleteKey" restart(),
+        append_topic_for_timer_delete_key: bool = false; "appendTopicForTimerDeleteKey" live(),
     }
 }

@@ -8,6 +8,7 @@ pub mod consumer;
 pub mod pop;
 pub mod pull;
 pub mod query;
+pub mod recall;
 pub mod send;
 pub mod send_back;
 

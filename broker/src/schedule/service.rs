@@ -301,7 +301,7 @@ impl Worker {
 }
 
 /// Whether the store will never take the message.
-fn is_lasting(error: &PutError) -> bool {
+pub(crate) fn is_lasting(error: &PutError) -> bool {
     match error {
         PutError::TopicTooLong(_)
         | PutError::PropertiesTooLong(_)

@@ -13,6 +13,7 @@ pub mod offset;
 pub mod relay;
 pub mod reset;
 pub mod store;
+pub mod timer;
 pub mod topic;
 
 use std::sync::Arc;

@@ -125,6 +125,9 @@ fn forget(broker: &Broker, topic: &str) {
     broker.offsets.remove_topic(topic);
     broker.pop.forget_topic(topic);
     broker.store.delete_topic(topic);
+    if let Some(timers) = &broker.timers {
+        timers.metrics.remove(topic);
+    }
     if broker.config().broker.auto_delete_unused_stats {
         broker.stats.forget_topic(topic);
     }

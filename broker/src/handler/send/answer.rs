@@ -28,6 +28,8 @@ pub(super) struct Answer {
     pub transaction_id: Option<String>,
     /// Whether this is an inner batch, whose unique key stands for all its messages.
     pub is_inner_batch: bool,
+    /// With what a message that waits can be taken back.
+    pub recall_handle: Option<String>,
     /// Whether the client wants to wait until the message is safe.
     pub waits: bool,
 }
@@ -78,6 +80,9 @@ impl Answer {
         }
         fields.push_int("queueId", self.queue_id.into());
         fields.push_int("queueOffset", self.queue_offset);
+        if let Some(handle) = &self.recall_handle {
+            fields.push_str("recallHandle", handle);
+        }
         if let Some(transaction_id) = &self.transaction_id {
             fields.push_str("transactionId", transaction_id);
             if self.is_inner_batch {

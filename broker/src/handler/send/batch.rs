@@ -42,6 +42,10 @@ pub(super) fn store(send: &Send<'_>, responder: &Responder) -> Result<Answer, Re
     if header.sys_flag & sys_flag::TRANSACTION_MASK != 0 || delay.is_some_and(|level| level > 0) {
         return Err(illegal(illegal_message(config)));
     }
+    // Java would put such a batch into the timer topic, where none of its messages tells when it is due.
+    if TIMER_PROPERTIES.iter().any(|name| find_property(properties, name).is_some()) {
+        return Err(illegal(illegal_message(config)));
+    }
     if body.len() > usize::try_from(config.store.max_message_size).unwrap_or_default() {
         return Err(refuse(config, ResponseCode::SystemError, "message body size exceeded"));
     }
@@ -51,12 +55,9 @@ pub(super) fn store(send: &Send<'_>, responder: &Responder) -> Result<Answer, Re
     let waits = find_property(properties, property::WAIT_STORE_MSG_OK);
     let waits = !waits.is_some_and(|waits| waits.eq_ignore_ascii_case("false"));
     let as_inner = uniq_key.filter(|_| topics::queue_kind(send.topic) == QueueKind::Batch);
-    if as_inner.is_some() {
-        // One offset each, counted in 16 bits; and whatever is delayed leaves its topic, for one without batch queues.
-        let timed = TIMER_PROPERTIES.iter().any(|name| find_property(properties, name).is_some());
-        if timed || i16::try_from(parts.len()).is_err() {
-            return Err(illegal(illegal_message(config)));
-        }
+    // One offset each, counted in 16 bits.
+    if as_inner.is_some() && i16::try_from(parts.len()).is_err() {
+        return Err(illegal(illegal_message(config)));
     }
     let children: Vec<_> =
         parts.iter().map(|part| BatchChild { flag: part.flag, body: part.body, properties: part.properties }).collect();
@@ -100,6 +101,7 @@ pub(super) fn store(send: &Send<'_>, responder: &Responder) -> Result<Answer, Re
         queue_offset: appended.queue_offset,
         transaction_id: uniq_key.map(str::to_owned),
         is_inner_batch: as_inner.is_some(),
+        recall_handle: None,
         waits,
     })
 }

@@ -153,10 +153,7 @@ pub(super) fn message(
         return illegal("transaction messages are not supported yet");
     }
     if header.topic == names::TIMER_TOPIC {
-        return illegal("timer messages are not supported yet");
-    }
-    if properties.timer.is_some() && !is_delayed && !properties.timer_due(now_ms()) && may_be_delayed(header) {
-        return illegal("timer messages are not supported yet; use delay levels");
+        return illegal("the topic of the timer wheel is the broker's own; send with a delivery time instead");
     }
     if properties.is_lite {
         return illegal("lite topics are not supported yet");
@@ -169,11 +166,6 @@ pub(super) fn message(
         return illegal(&illegal_message(config));
     }
     Ok(())
-}
-
-/// Half messages and rolled back ones are never delayed.
-fn may_be_delayed(header: &SendMessageRequest<'_>) -> bool {
-    matches!(header.sys_flag & sys_flag::TRANSACTION_MASK, sys_flag::TRANSACTION_NONE | sys_flag::TRANSACTION_COMMIT)
 }
 
 /// Java's words for a message that the store does not take.

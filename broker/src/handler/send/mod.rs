@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hypergol_remoting::message::sys_flag;
+use hypergol_remoting::message::{RecallHandle, sys_flag};
 use hypergol_remoting::protocol::body::topic::{TopicConfig, TopicFilterType};
 use hypergol_remoting::protocol::header::send::SendMessageRequest;
 use hypergol_remoting::{RemotingCommand, RequestCode, Responder, ResponseCode};
@@ -24,10 +24,12 @@ use tracing::info;
 use self::answer::{Answer, refuse};
 use self::properties::Properties;
 use crate::config::BrokerSettings;
-use crate::context::Broker;
+use crate::context::{Broker, now_ms};
 use crate::names;
 use crate::retry;
 use crate::schedule::levels::{SCHEDULE_TOPIC, queue_of_level};
+use crate::timer::TimerKind;
+use crate::timer::entry::{self, TIMER_QUEUE};
 use crate::topics::{PERM_READ, PERM_WRITE};
 
 /// Why a send is answered without being stored: the answer.
@@ -108,6 +110,15 @@ impl Send<'_> {
             properties.redirect(level, topic, queue_id, buffer);
             (topic, queue_id) = (SCHEDULE_TOPIC, queue_of_level(level));
         }
+        let mut recall_handle = None;
+        if level.is_none()
+            && let Some(asked) = properties.timer(header.sys_flag)
+            && let Some(out_ms) = self.out_time(asked, properties.takes_back)?
+        {
+            Properties::redirect_timer(out_ms, topic, queue_id, buffer);
+            recall_handle = self.recall_handle(topic, out_ms, &uniq_key);
+            (topic, queue_id) = (names::TIMER_TOPIC, TIMER_QUEUE);
+        }
         let message = NewMessage {
             topic,
             queue_id,
@@ -132,8 +143,33 @@ impl Send<'_> {
             queue_offset: appended.queue_offset,
             transaction_id: Some(uniq_key),
             is_inner_batch: false,
+            recall_handle,
             waits: properties.waits,
         })
+    }
+
+    /// When a message with a delivery time is due; `None` for now.
+    fn out_time(&self, asked: (TimerKind, &str), takes_back: bool) -> Result<Option<i64>, Refused> {
+        let (timers, keys) = (self.broker.timers.as_deref(), &self.config.store);
+        entry::out_time(timers, keys, asked, takes_back, now_ms()).map_err(|why| {
+            let (code, remark) = why.answer(keys);
+            refuse(self.config, code, remark)
+        })
+    }
+
+    /// What a producer needs to take the message back.
+    fn recall_handle(&self, topic: &str, out_ms: i64, uniq_key: &str) -> Option<String> {
+        if topic.starts_with(retry::RETRY_PREFIX) {
+            return None;
+        }
+        let handle = RecallHandle {
+            topic: topic.to_owned(),
+            broker_name: self.config.broker.broker_name.clone(),
+            // The time that this is turned into must fall into the message's slot.
+            timestamp: (out_ms + 1).to_string(),
+            message_id: uniq_key.to_owned(),
+        };
+        Some(handle.to_string())
     }
 
     /// The queue asked for, or any where the client leaves it to the broker.

@@ -6,6 +6,7 @@
 use hypergol_remoting::message::sys_flag;
 
 use crate::config::BrokerSettings;
+use crate::timer::TimerKind;
 
 /// Between name and value.
 const NAME_END: char = '\u{1}';
@@ -20,7 +21,9 @@ pub(super) struct Properties<'a> {
     /// DELAY.
     pub delay: Option<&'a str>,
     /// The first of TIMER_DELAY_SEC, TIMER_DELAY_MS, TIMER_DELIVER_MS that is there, with its kind.
-    pub timer: Option<(Timer, &'a str)>,
+    pub timer: Option<(TimerKind, &'a str)>,
+    /// TIMER_DEL_UNIQKEY is there: the message takes another one back.
+    pub takes_back: bool,
     /// TRAN_MSG is true.
     pub is_half: bool,
     /// There are KEYS that are not blank.
@@ -34,17 +37,6 @@ pub(super) struct Properties<'a> {
     has_timer_out: bool,
     has_sharding_key: bool,
     priority: Option<&'a str>,
-}
-
-/// How a timer property counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Timer {
-    /// Seconds from now.
-    DelaySeconds,
-    /// Milliseconds from now.
-    DelayMillis,
-    /// Milliseconds since 1970.
-    DeliverMillis,
 }
 
 impl<'a> Properties<'a> {
@@ -82,10 +74,11 @@ impl<'a> Properties<'a> {
             "WAIT" => self.waits = !value.eq_ignore_ascii_case("false"),
             "KEYS" => self.has_keys = !value.trim().is_empty(),
             "TRAN_MSG" => self.is_half = value.eq_ignore_ascii_case("true"),
-            "TIMER_DELAY_SEC" => timer(Timer::DelaySeconds),
-            "TIMER_DELAY_MS" => timer(Timer::DelayMillis),
-            "TIMER_DELIVER_MS" => timer(Timer::DeliverMillis),
+            "TIMER_DELAY_SEC" => timer(TimerKind::DelaySeconds),
+            "TIMER_DELAY_MS" => timer(TimerKind::DelayMillis),
+            "TIMER_DELIVER_MS" => timer(TimerKind::DeliverMillis),
             "TIMER_OUT_MS" => self.has_timer_out = true,
+            "TIMER_DEL_UNIQKEY" => self.takes_back = true,
             "INNER_NUM" => self.has_inner_number = true,
             "__LITE_TOPIC" => self.is_lite = true,
             "__SHARDINGKEY" => self.has_sharding_key = true,
@@ -109,26 +102,17 @@ impl<'a> Properties<'a> {
         self.delay = Some(level);
     }
 
-    /// Whether a timer property asks for a time that is past, so that the message is delivered as any other.
-    pub(super) fn timer_due(&self, now_ms: i64) -> bool {
-        if self.has_timer_out {
-            return true;
-        }
-        let Some((kind, text)) = self.timer else { return true };
-        let Ok(number) = text.parse::<i64>() else { return false };
-        match kind {
-            Timer::DelaySeconds | Timer::DelayMillis => number <= 0,
-            Timer::DeliverMillis => number <= now_ms,
-        }
+    /// The delivery time that a message asks for, if any. Transactions that are not committed have none, and what was
+    /// delivered by a timer before has had it.
+    pub(super) fn timer(&self, flag: i32) -> Option<(TimerKind, &'a str)> {
+        self.timer.filter(|_| !self.has_timer_out && may_wait(flag))
     }
 
     /// The delay level that a message waits on, if any.
     pub(super) fn delay_level(&self, flag: i32) -> Result<Option<i32>, String> {
         let Some(text) = self.delay else { return Ok(None) };
         let level: i32 = text.parse().map_err(|_| format!("the property DELAY is not a level: {text:?}"))?;
-        let transaction = flag & sys_flag::TRANSACTION_MASK;
-        let may = transaction == sys_flag::TRANSACTION_NONE || transaction == sys_flag::TRANSACTION_COMMIT;
-        Ok((may && level > 0).then_some(level))
+        Ok((may_wait(flag) && level > 0).then_some(level))
     }
 
     /// Notes where a message goes once it has waited on `level`. A level overrules timer properties.
@@ -150,6 +134,15 @@ impl<'a> Properties<'a> {
         push(out, "REAL_QID", itoa::Buffer::new().format(queue_id));
     }
 
+    /// Notes when a message is due, and where it goes then.
+    pub(super) fn redirect_timer(out_ms: i64, topic: &str, queue_id: i32, out: &mut Vec<u8>) {
+        remove(out, "REAL_TOPIC");
+        remove(out, "REAL_QID");
+        push(out, "TIMER_OUT_MS", itoa::Buffer::new().format(out_ms));
+        push(out, "REAL_TOPIC", topic);
+        push(out, "REAL_QID", itoa::Buffer::new().format(queue_id));
+    }
+
     /// The queue that a message with a priority goes to.
     pub(super) fn queue_by_priority(&self, write_queues: i32) -> Option<i32> {
         if !self.is_by_priority() {
@@ -164,6 +157,11 @@ impl<'a> Properties<'a> {
         self.priority.is_some()
             && !(self.is_half || self.delay.is_some() || self.timer.is_some() || self.has_sharding_key)
     }
+}
+
+/// Half messages and rolled back ones never wait.
+fn may_wait(flag: i32) -> bool {
+    matches!(flag & sys_flag::TRANSACTION_MASK, sys_flag::TRANSACTION_NONE | sys_flag::TRANSACTION_COMMIT)
 }
 
 fn push(out: &mut Vec<u8>, name: &str, value: &str) {
@@ -229,12 +227,25 @@ mod tests {
     }
 
     #[test]
-    fn timers_of_the_past_are_due() {
-        let due = |encoded: &str| rewritten(encoded).1.timer_due(1000);
-        assert!(due("") && due("TIMER_DELIVER_MS\u{1}1000") && due("TIMER_DELAY_SEC\u{1}0"));
-        assert!(due("TIMER_DELIVER_MS\u{1}9999\u{2}TIMER_OUT_MS\u{1}9000"));
-        assert!(!due("TIMER_DELIVER_MS\u{1}1001") && !due("TIMER_DELAY_MS\u{1}1") && !due("TIMER_DELAY_MS\u{1}x"));
-        assert!(due("TIMER_DELIVER_MS\u{1}9999\u{2}TIMER_DELAY_SEC\u{1}0"), "seconds come first");
+    fn delivery_times_in_javas_order() {
+        use TimerKind::*;
+        let timer = |encoded: &'static str| rewritten(encoded).1.timer(0);
+        assert_eq!(timer(""), None);
+        assert_eq!(timer("TIMER_DELIVER_MS\u{1}9\u{2}TIMER_DELAY_SEC\u{1}0"), Some((DelaySeconds, "0")));
+        assert_eq!(timer("TIMER_DELAY_MS\u{1}5\u{2}TIMER_DELIVER_MS\u{1}x"), Some((DelayMillis, "5")));
+        assert_eq!(timer("TIMER_DELIVER_MS\u{1}9\u{2}TIMER_OUT_MS\u{1}9"), None);
+        let (_, half) = rewritten("TIMER_DELAY_MS\u{1}5");
+        assert_eq!(half.timer(sys_flag::TRANSACTION_PREPARED), None);
+        assert_eq!(half.timer(sys_flag::TRANSACTION_COMMIT), Some((DelayMillis, "5")));
+    }
+
+    #[test]
+    fn a_timed_message_remembers_where_it_goes() {
+        let mut out = Vec::new();
+        Properties::rewrite("REAL_TOPIC\u{1}evil\u{2}", &BrokerSettings::default(), &mut out);
+        Properties::redirect_timer(17_000, "T", 3, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, format!("{ADDED}TIMER_OUT_MS\u{1}17000\u{2}REAL_TOPIC\u{1}T\u{2}REAL_QID\u{1}3\u{2}"));
     }
 
     #[test]
