@@ -34,6 +34,8 @@ use crate::timer::metrics::{METRICS_FILE, TimerMetrics};
 use crate::timer::{TimerWake, Timers};
 use crate::topic_routes::TopicRoutes;
 use crate::topics::{self, Topics};
+use crate::transaction::Transactions;
+use crate::transaction::metrics::TransactionMetrics;
 use crate::unique_key::UniqueKeys;
 
 /// A broker. Handlers get it as `&Arc<Broker>`; all of it may be used from any thread.
@@ -48,6 +50,8 @@ pub struct Broker {
     pub schedule: Arc<Schedule>,
     /// Delivers messages with a delivery time of their own; `None` where `timerWheelEnable` is false.
     pub timers: Option<Arc<Timers>>,
+    /// Transactions: what is pending, and the threads that look after it.
+    pub transactions: Arc<Transactions>,
     /// Topics.
     pub topics: Arc<Topics>,
     /// Consumer groups' settings.
@@ -115,6 +119,7 @@ impl Broker {
         let progress = progress.map(Progress::from).unwrap_or_default();
         let schedule = Arc::new(Schedule::new(current.delay_levels()?, progress));
         let config_writer = ConfigWriter::start(folder.clone());
+        let transactions = Arc::new(Transactions::new(TransactionMetrics::load(&folder, &config_writer)));
         // The store asks for the kinds of queues while it recovers.
         let topics = Arc::new(Topics::load(&current, &folder, &config_writer)?);
         let filters = Arc::new(Filters::load(&folder, &config_writer, current.bloom_filter()?, now_ms())?);
@@ -155,6 +160,7 @@ impl Broker {
             store,
             schedule,
             timers,
+            transactions,
             topics,
             groups,
             offsets,

@@ -6,7 +6,9 @@ use hypergol_remoting::{Channel, RemotingCommand, RequestCode, Responder, connec
 
 use crate::clients;
 use crate::context::Broker;
-use crate::handler::{admin, assignment, client, consumer, pop, pull, query, recall, send, send_back};
+use crate::handler::{
+    admin, assignment, client, consumer, end_transaction, pop, pull, query, recall, reply, send, send_back,
+};
 
 /// The ports of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,12 +157,11 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
         R::GetTimerCheckPoint => admin::at_once(broker, &request, responder, admin::timer::checkpoint),
         R::GetTimerMetrics => admin::blocking(broker, request, responder, admin::timer::metrics),
         R::SwitchTimerEngine => admin::at_once(broker, &request, responder, admin::timer::switch_engine),
+        R::EndTransaction => end_transaction::end(broker, request, responder),
+        R::ResumeCheckHalfMessage => end_transaction::resume_check(broker, request, responder),
+        R::SendReplyMessage | R::SendReplyMessageV2 => reply::reply(broker, code, request, responder),
         // Not served yet.
-        R::EndTransaction
-        | R::ResumeCheckHalfMessage
-        | R::SendReplyMessage
-        | R::SendReplyMessageV2
-        | R::CheckRocksDbCqWriteProgress
+        R::CheckRocksDbCqWriteProgress
         | R::ExportRocksDbConfigToJson
         | R::UpdateAndCreateStaticTopic
         | R::NotifyMinBrokerIdChange

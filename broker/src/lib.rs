@@ -33,6 +33,7 @@ pub mod stats;
 pub mod timer;
 pub mod topic_routes;
 pub mod topics;
+pub mod transaction;
 pub mod unique_key;
 
 pub use context::Broker;

@@ -159,7 +159,8 @@ impl BrokerServer {
         ));
         broker.pop.start(broker).map_err(|error| BrokerError::Internal(error.to_string()))?;
         self.start_schedule()?;
-        self.start_timers()
+        self.start_timers()?;
+        self.start_transactions()
     }
 
     fn start_timers(&self) -> Result<(), BrokerError> {
@@ -192,6 +193,20 @@ impl BrokerServer {
         Ok(())
     }
 
+    fn start_transactions(&mut self) -> Result<(), BrokerError> {
+        let broker = &self.broker;
+        broker.transactions.start(broker).map_err(|error| BrokerError::Internal(error.to_string()))?;
+        let writing = broker.clone();
+        self.tasks.spawn(every(
+            |config| {
+                Duration::from_millis(u64::try_from(config.broker.transaction_metric_flush_interval).unwrap_or(10_000))
+            },
+            broker.clone(),
+            move || writing.transactions.metrics.persist(),
+        ));
+        Ok(())
+    }
+
     /// Stops accepting, answers what waits, says farewell to the name servers, writes everything and closes the store.
     pub async fn shutdown(mut self) {
         info!("shutting down");
@@ -211,6 +226,8 @@ impl BrokerServer {
         let broker = self.broker.clone();
         let closed = tokio::task::spawn_blocking(move || {
             broker.pop.stop(&broker);
+            broker.transactions.stop();
+            broker.transactions.metrics.persist();
             if let Some(timers) = &broker.timers {
                 timers.stop();
             }

@@ -187,6 +187,11 @@ impl Channel {
         }
     }
 
+    /// Bytes that wait for the peer to read them.
+    pub fn queued_bytes(&self) -> usize {
+        self.0.outbox.lock().queued.bytes()
+    }
+
     /// Sends a request that has no answer.
     pub fn oneway(&self, mut request: RemotingCommand) {
         request.opaque = self.next_opaque();

@@ -5,10 +5,12 @@ pub mod admin;
 pub mod assignment;
 pub mod client;
 pub mod consumer;
+pub mod end_transaction;
 pub mod pop;
 pub mod pull;
 pub mod query;
 pub mod recall;
+pub mod reply;
 pub mod send;
 pub mod send_back;
 

@@ -66,6 +66,7 @@ impl Node {
         }
         broker.pop.start(&broker).unwrap();
         broker.schedule.start(broker.store.clone(), Box::new(|_| {})).unwrap();
+        broker.transactions.start(&broker).unwrap();
         runtime.spawn(clients::watch(broker.clone()));
         let dispatcher = Arc::new(Dispatcher::new(broker.clone(), Port::Main));
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), dispatcher, Limits::default()).unwrap();
@@ -110,6 +111,9 @@ impl Node {
     pub fn stop(self) -> Arc<TempDir> {
         self.runtime.block_on(self.server.shutdown(Duration::from_secs(5)));
         self.broker.pop.stop(&self.broker);
+        self.broker.transactions.stop();
+        self.broker.transactions.metrics.persist();
+        self.broker.offsets.persist();
         self.broker.schedule.stop();
         if let Some(file) = self.broker.schedule.to_write() {
             std::fs::write(self.folder.path().join("config/delayOffset.json"), file).unwrap();
@@ -209,6 +213,14 @@ impl Client {
     /// The next request of the broker.
     pub fn pushed(&mut self) -> RemotingCommand {
         if self.pushed.is_empty() { self.read() } else { self.pushed.remove(0) }
+    }
+
+    /// Answers a request of the broker.
+    pub fn answer(&mut self, request: &RemotingCommand, code: i32) {
+        let mut answer = RemotingCommand::success();
+        answer.code = code;
+        answer.opaque = request.opaque;
+        self.stream.write_all(&answer.to_frame()).unwrap();
     }
 
     /// Requests that the broker sent before it answered a request that is sent now.

@@ -129,7 +129,7 @@ impl MessageId {
 }
 
 /// An answer with what every answer to a send has.
-fn response(config: &BrokerSettings, code: ResponseCode) -> RemotingCommand {
+pub(in crate::handler) fn response(config: &BrokerSettings, code: ResponseCode) -> RemotingCommand {
     let mut response = RemotingCommand::response(code);
     response.fields.push_str("MSG_REGION", &config.broker.region_id);
     response.fields.push_str("TRACE_ON", if config.broker.trace_on { "true" } else { "false" });

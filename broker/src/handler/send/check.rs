@@ -41,6 +41,16 @@ pub(super) fn topic(
     if request.body.is_empty() {
         return Err(refuse(config, ResponseCode::SystemError, "the message has no body"));
     }
+    sendable(broker, config, header, responder)
+}
+
+/// What is checked of replies, too. They may be empty.
+pub(super) fn sendable(
+    broker: &Broker,
+    config: &BrokerSettings,
+    header: &SendMessageRequest<'_>,
+    responder: &Responder,
+) -> Result<Arc<TopicConfig>, Refused> {
     let keys = &config.broker;
     let start = keys.start_accept_send_request_time_stamp;
     if start > 0 && now_ms() < start {
@@ -142,18 +152,17 @@ pub(super) fn message(
     if topic.attributes.get("cleanup.policy").is_some_and(|policy| policy == "COMPACTION") && !properties.has_keys {
         return illegal("Required message key is missing");
     }
-    let retried = header.reconsume_times.unwrap_or_default() > 0;
-    let is_delayed = properties.delay.is_some_and(|level| level.parse::<i32>().is_ok_and(|level| level > 0));
-    // Clients before 4.6.1 leave the mark on messages that they send back.
-    if properties.is_half && !(retried && is_delayed) {
-        if config.broker.reject_transaction_message {
-            let remark = format!("the broker[{}] sending transaction message is forbidden", config.broker.broker_ip1);
-            return Err(refuse(config, ResponseCode::NoPermission, remark));
-        }
-        return illegal("transaction messages are not supported yet");
+    let is_half = is_half(header, properties);
+    if is_half && config.broker.reject_transaction_message {
+        let remark = format!("the broker[{}] sending transaction message is forbidden", config.broker.broker_ip1);
+        return Err(refuse(config, ResponseCode::NoPermission, remark));
     }
     if header.topic == names::TIMER_TOPIC {
         return illegal("the topic of the timer wheel is the broker's own; send with a delivery time instead");
+    }
+    if is_half && properties.timer(sys_flag::TRANSACTION_NONE).is_some() {
+        // Java times the half message instead, which then can no longer be committed.
+        return illegal("a message is either timed or transactional");
     }
     if properties.is_lite {
         return illegal("lite topics are not supported yet");
@@ -166,6 +175,16 @@ pub(super) fn message(
         return illegal(&illegal_message(config));
     }
     Ok(())
+}
+
+/// Whether a message is stored as a half message. Clients before 4.6.1 leave the mark on messages that they send back.
+pub(super) fn is_half(header: &SendMessageRequest<'_>, properties: &Properties<'_>) -> bool {
+    let is_sent_back = || header.reconsume_times.unwrap_or_default() > 0 && is_delayed(properties);
+    properties.is_half && !is_sent_back()
+}
+
+fn is_delayed(properties: &Properties<'_>) -> bool {
+    properties.delay.is_some_and(|level| level.parse::<i32>().is_ok_and(|level| level > 0))
 }
 
 /// Java's words for a message that the store does not take.

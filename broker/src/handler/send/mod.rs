@@ -21,6 +21,7 @@ use hypergol_remoting::{RemotingCommand, RequestCode, Responder, ResponseCode};
 use hypergol_store::NewMessage;
 use tracing::info;
 
+pub(super) use self::answer::response;
 use self::answer::{Answer, refuse};
 use self::properties::Properties;
 use crate::config::BrokerSettings;
@@ -51,6 +52,16 @@ pub fn send(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
         Ok(answer) => answer.give(broker, &config, responder),
         Err(refused) => responder.send(*refused),
     }
+}
+
+/// What is checked of a reply before it goes to the client that asked.
+pub(super) fn check_reply(
+    broker: &Broker,
+    config: &BrokerSettings,
+    header: &SendMessageRequest<'_>,
+    responder: &Responder,
+) -> Result<Arc<TopicConfig>, Refused> {
+    check::sendable(broker, config, header, responder)
 }
 
 /// A send whose topic was checked.
@@ -102,10 +113,18 @@ impl Send<'_> {
             Some(topic) => (topic.as_str(), 0),
             None => (header.topic, asked_queue),
         };
+        let mut sys_flag = self.sys_flag();
+        let is_half = check::is_half(header, &properties);
         let level = properties
             .delay_level(header.sys_flag)
             .map_err(|remark| refuse(config, ResponseCode::SystemError, remark))?;
-        if let Some(level) = level {
+        let real_topic = topic;
+        if is_half {
+            // A delay begins with the commit.
+            Properties::make_half(topic, queue_id, &uniq_key, buffer);
+            sys_flag &= !sys_flag::TRANSACTION_MASK;
+            (topic, queue_id) = (names::HALF_TOPIC, 0);
+        } else if let Some(level) = level {
             let level = level.min(broker.delay_levels().max());
             properties.redirect(level, topic, queue_id, buffer);
             (topic, queue_id) = (SCHEDULE_TOPIC, queue_of_level(level));
@@ -123,7 +142,7 @@ impl Send<'_> {
             topic,
             queue_id,
             flag: header.flag,
-            sys_flag: self.sys_flag(),
+            sys_flag,
             born_timestamp: header.born_timestamp,
             born_host: responder.channel().peer(),
             store_host: broker.store_host,
@@ -133,6 +152,9 @@ impl Send<'_> {
             properties: buffer,
         };
         let appended = broker.store.append(&message).map_err(|error| answer::put_refused(broker, config, &error))?;
+        if is_half {
+            broker.transactions.metrics.add(real_topic, 1);
+        }
         let latency_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
         let system = broker.topics.is_system(topic);
         broker.stats.put(topic, queue_id, 1, appended.size.into(), latency_ms, system);

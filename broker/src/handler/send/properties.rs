@@ -128,6 +128,20 @@ impl<'a> Properties<'a> {
             remove(out, "DELAY");
             push(out, "DELAY", capped);
         }
+        Self::remember_queue(topic, queue_id, out);
+    }
+
+    /// Notes where a half message goes once it is committed.
+    pub(super) fn make_half(topic: &str, queue_id: i32, uniq_key: &str, out: &mut Vec<u8>) {
+        remove(out, "__transactionId__");
+        push(out, "__transactionId__", uniq_key);
+        // Set when the check puts it back.
+        remove(out, "TRANSACTION_CHECK_TIMES");
+        remove(out, "TRAN_PREPARED_QUEUE_OFFSET");
+        Self::remember_queue(topic, queue_id, out);
+    }
+
+    fn remember_queue(topic: &str, queue_id: i32, out: &mut Vec<u8>) {
         remove(out, "REAL_TOPIC");
         remove(out, "REAL_QID");
         push(out, "REAL_TOPIC", topic);
