@@ -123,6 +123,8 @@ class FilterTest {
         Cluster.awaitStored(producer, topic, 20);
         DefaultMQPullConsumer consumer = Reader.consumer();
         MessageQueue queue = consumer.fetchSubscribeMessageQueues(topic).iterator().next();
+        // The client does not send an expression before a heartbeat has told it the broker's version.
+        Cluster.await("the broker's version", () -> consumer.pull(queue, MessageSelector.bySql("TRUE"), 0, 1) != null);
         PullResult some = consumer.pull(queue, MessageSelector.bySql("n >= 5 AND n < 8"), 0, 32);
         assertEquals(PullStatus.FOUND, some.getPullStatus());
         List<String> found = new ArrayList<>();

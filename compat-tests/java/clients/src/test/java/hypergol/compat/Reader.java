@@ -22,6 +22,7 @@ final class Reader {
             consumer.setNamesrvAddr(Cluster.NAMESRV);
             consumer.setInstanceName(Cluster.unique("reader"));
             consumer.setPollNameServerInterval(Cluster.REFRESH_MS);
+            consumer.setHeartbeatBrokerInterval(Cluster.REFRESH_MS);
             consumer.start();
         }
         return consumer;
