@@ -27,7 +27,8 @@ use tracing::{info, warn};
 
 use super::files::{self, FileKey};
 use super::queue::{FileSet, remove_if_exists};
-use super::{Shared, load_files};
+use super::unit::{self, PlacedEntry};
+use super::{ConsumeQueue, Shared, load_files};
 use crate::error::StoreError;
 use crate::patience::Patience;
 
@@ -417,4 +418,29 @@ fn address_of(position: i64) -> i64 {
 /// Of an address of this process or of a file; never negative.
 fn position_of(address: i64) -> i64 {
     address.wrapping_sub(i64::MIN).max(0)
+}
+
+impl ConsumeQueue {
+    /// The entry with the address of a unit of the extension in the place of its tags code.
+    pub(super) fn extended(&self, ext: &Ext, placed: &PlacedEntry, bits: &[u8]) -> Result<PlacedEntry, StoreError> {
+        let mut placed = *placed;
+        let new = placed.is_valid() && unit::end_of(&placed.entry) > self.max_physical();
+        if new {
+            let (tags_code, store_timestamp) = (placed.entry.tags_code, placed.store_timestamp);
+            let unit = ExtUnit { tags_code, store_timestamp, bits: bits.to_vec() };
+            placed.entry.tags_code = ext.put(&unit)?.unwrap_or(tags_code);
+        }
+        Ok(placed)
+    }
+
+    /// What a tags code stands for that is the address of a unit of the extension; `None` when there is no such unit.
+    ///
+    /// # Errors
+    /// Those of the operating system, and that the disk would have to be waited for.
+    pub(crate) fn ext_unit(&self, tags_code: i64, patience: Patience) -> io::Result<Option<ExtUnit>> {
+        match self.ext.as_ref().filter(|_| is_address(tags_code)) {
+            Some(ext) => ext.get(tags_code, patience),
+            None => Ok(None),
+        }
+    }
 }

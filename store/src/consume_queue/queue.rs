@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tracing::{debug, error, warn};
 
-use super::ext::{self, Ext, ExtUnit};
+use super::ext::Ext;
 use super::files::{self, FileKey};
 use super::unit::{self, FILLER, PlacedEntry, QueueKind};
 use super::{Layout, Shared};
@@ -295,29 +295,6 @@ impl ConsumeQueue {
             }
         }
         Ok(())
-    }
-
-    /// The entry with the address of a unit of the extension in the place of its tags code.
-    fn extended(&self, ext: &Ext, placed: &PlacedEntry, bits: &[u8]) -> Result<PlacedEntry, StoreError> {
-        let mut placed = *placed;
-        let new = placed.is_valid() && unit::end_of(&placed.entry) > self.max_physical();
-        if new {
-            let (tags_code, store_timestamp) = (placed.entry.tags_code, placed.store_timestamp);
-            let unit = ExtUnit { tags_code, store_timestamp, bits: bits.to_vec() };
-            placed.entry.tags_code = ext.put(&unit)?.unwrap_or(tags_code);
-        }
-        Ok(placed)
-    }
-
-    /// What a tags code stands for that is the address of a unit of the extension; `None` when there is no such unit.
-    ///
-    /// # Errors
-    /// Those of the operating system, and that the disk would have to be waited for.
-    pub(crate) fn ext_unit(&self, tags_code: i64, patience: Patience) -> io::Result<Option<ExtUnit>> {
-        match self.ext.as_ref().filter(|_| ext::is_address(tags_code)) {
-            Some(ext) => ext.get(tags_code, patience),
-            None => Ok(None),
-        }
     }
 
     fn append(self: &Arc<Self>, placed: &PlacedEntry) -> Result<(), StoreError> {
