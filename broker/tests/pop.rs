@@ -97,6 +97,20 @@ async fn a_waiting_pop_is_woken_by_a_message_it_wants() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn messages_are_popped_by_an_expression() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = TestBroker::start(folder.path(), "enablePropertyFilter=true\n").await;
+    for (body, size) in [("small", "1"), ("large", "9"), ("larger", "10")] {
+        send(&broker, 0, &format!("size\u{1}{size}\u{2}"), body).await;
+    }
+    let pop = |exp| Pop { extra: vec![("expType", "SQL92"), ("exp", exp)], ..Pop::default() };
+    assert_eq!(bodies(&broker.call(pop("size > 5").request()).await), ["large", "larger"]);
+    assert_eq!(committed(broker.broker(), "T", 0), Some(3), "what is not wanted is passed over");
+    assert_eq!(broker.call(pop("size > ").request()).await.code, 23);
+    broker.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_notification_tells_of_messages_and_takes_none() {
     let folder = tempfile::tempdir().unwrap();
     let broker = Arc::new(TestBroker::start(folder.path(), "").await);
