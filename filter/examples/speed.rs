@@ -43,7 +43,7 @@ fn main() {
     );
     for text in [
         "amount > 100",
-        "amount > 100 AND price BETWEEN 10.5 AND 20 AND region IN ('hangzhou', 'shanghai')",
+        "amount > 100 AND price BETWEEN 10.5 AND 20.0 AND region IN ('hangzhou', 'shanghai')",
         "amount > 500 OR region = 'beijing' OR missing IS NULL",
         "region CONTAINS 'gz' AND TAGS = 'TagA' AND NOT (price < 1.5)",
     ] {

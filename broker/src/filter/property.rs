@@ -119,6 +119,9 @@ impl Properties for Encoded<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::persist::ConfigWriter;
+    use hypergol_filter::BloomFilter;
+    use hypergol_remoting::protocol::body::heartbeat::EXPRESSION_SQL92;
     use proptest::prelude::*;
 
     #[test]
@@ -131,6 +134,43 @@ mod tests {
             assert_eq!(encoded.get(absent), None);
         }
         assert_eq!(Encoded(b"").get("a"), None);
+    }
+
+    #[test]
+    fn bits_hold_back_what_came_after_the_filter_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = ConfigWriter::start(folder.path().to_owned());
+        let bloom = BloomFilter::new(20, 32).unwrap();
+        let filters = Arc::new(Filters::load(folder.path(), &writer, bloom, 0).unwrap());
+        let subscription = SubscriptionData {
+            topic: "T".into(),
+            sub_string: Some("a = 1".into()),
+            expression_type: Some(EXPRESSION_SQL92.into()),
+            ..SubscriptionData::default()
+        };
+        let mut none = Vec::new();
+        set_bits(&filters, "T", b"a\x011", &mut none);
+        assert!(none.is_empty(), "no filters, no bits");
+        filters.register("G", std::slice::from_ref(&subscription), 100);
+        let bits_of = |properties: &[u8]| {
+            let mut bits = Vec::new();
+            set_bits(&filters, "T", properties, &mut bits);
+            bits
+        };
+        let (matching, other) = (bits_of(b"a\x011"), bits_of(b"a\x012"));
+        assert_eq!((matching.len(), other.as_slice()), (14, &[0; 14][..]));
+
+        let unit = |store_timestamp, bits: &[u8]| ExtUnit { tags_code: 0, store_timestamp, bits: bits.to_vec() };
+        let filter = PropertyFilter::new(&subscription, filters.get("T", "G"), &filters, false);
+        assert!(filter.matches_unit(Some(&unit(101, &matching))));
+        assert!(!filter.matches_unit(Some(&unit(101, &other))));
+        assert!(filter.matches_unit(Some(&unit(100, &other))), "stored before the filter was there");
+        assert!(filter.matches_unit(Some(&unit(101, &other[1..]))), "bits of another size");
+        assert!(filter.matches_unit(Some(&unit(101, &[]))) && filter.matches_unit(None));
+        // One that is not registered has no bits.
+        let own = PropertyFilter::new(&subscription, Some(filters.build("G", &subscription).unwrap()), &filters, false);
+        assert!(own.matches_unit(Some(&unit(101, &other))));
+        assert!(own.matches_properties(b"a\x011") && !own.matches_properties(b"a\x012"));
     }
 
     proptest! {
