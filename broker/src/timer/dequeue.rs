@@ -40,6 +40,8 @@ struct Round {
     end: i64,
     /// Messages delivered since consumers were told.
     untold: usize,
+    /// Messages that went with files of the commit log before they were due.
+    missing: u64,
     buffer: Vec<u8>,
 }
 
@@ -109,6 +111,9 @@ impl Timers {
             if part.complete {
                 self.store.dispatch();
                 round.behind = i64::MAX;
+                if round.missing > 0 {
+                    warn!(slot = slot.time_ms, messages = round.missing, "timer messages are no longer in the log");
+                }
                 return Ok(());
             }
         }
@@ -141,7 +146,7 @@ impl Timers {
 
     fn deliver_unit(&self, slot: &Slot, unit: &TimerUnit, round: &mut Round) -> Result<(), NotYet> {
         if !self.store.read_record(unit.physical_offset, unit.size, &mut round.buffer)? {
-            warn!(offset = unit.physical_offset, "timer message is no longer in the log, skipped");
+            round.missing += 1;
             return Ok(());
         }
         let Ok(record) = Record::parse(&round.buffer) else { return Ok(()) };

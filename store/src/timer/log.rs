@@ -128,11 +128,15 @@ impl TimerLog {
         if state.allocated > end {
             let start = self.file_start(end);
             let file = self.file(start).map_err(self.failed("open timer log", start))?;
-            let cleared = files::clear_from(&file, (end - start) as u64, self.file_size as u64)
-                .map_err(self.failed("clear timer log", start))?;
-            if cleared {
+            let mut head = [0; FILLER_SIZE];
+            let length = head.len().min((start + self.file_size - end) as usize);
+            file.read_exact_at(&mut head[..length], (end - start) as u64)
+                .map_err(self.failed("read timer log", start))?;
+            if head.iter().any(|&byte| byte != 0) {
                 tracing::warn!(end, "dropping what follows the last valid entry of the timer log");
             }
+            files::clear_from(&file, (end - start) as u64, self.file_size as u64)
+                .map_err(self.failed("clear timer log", start))?;
         }
         (state.end, state.synced) = (end, end.min(state.synced));
         Ok(())
