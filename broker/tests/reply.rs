@@ -65,6 +65,7 @@ fn a_reply_reaches_the_client_that_asked() {
     assert!(field("bornHost").starts_with("127.0.0.1:") && field("storeHost") == "127.0.0.1:10911");
     assert!(field("properties").contains("CORRELATION_ID\u{1}c1\u{2}"));
     assert!(field("properties").contains("PUSH_REPLY_TIME\u{1}"));
+    assert!(field("properties").contains("MSG_REGION\u{1}DefaultRegion\u{2}TRACE_ON\u{1}true\u{2}"));
 
     assert_eq!((answer.code, answer.remark.as_deref()), (0, None));
     let stored = &node.messages(REPLY_TOPIC, 0, 1)[0];

@@ -15,6 +15,7 @@ use hypergol_store::NewMessage;
 use tracing::warn;
 
 use super::send;
+use crate::config::BrokerSettings;
 use crate::context::{Broker, now_ms};
 
 /// How long the requester may take to acknowledge. Java: `Broker2Client.callClient`.
@@ -33,6 +34,15 @@ struct Reply {
     request: RemotingCommand,
 }
 
+/// Every message that is sent to a broker is marked with its region, and whether it is to be traced.
+fn with_region(properties: &str, config: &BrokerSettings) -> String {
+    let mut properties = remove_property(properties, property::MSG_REGION);
+    properties = remove_property(&properties, property::TRACE_SWITCH);
+    append_property(&mut properties, property::MSG_REGION, &config.broker.region_id);
+    append_property(&mut properties, property::TRACE_SWITCH, if config.broker.trace_on { "true" } else { "false" });
+    properties
+}
+
 /// Pushes the reply to the client that its property REPLY_TO_CLIENT names, on whichever connection that has registered
 /// as a producer; then stores it, if `storeReplyMessageEnable`. The answer tells whether the push succeeded.
 pub fn reply(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, responder: Responder) {
@@ -47,7 +57,7 @@ pub fn reply(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, 
     };
     let queue_id =
         if header.queue_id >= 0 { header.queue_id } else { rand::random_range(0..topic.write_queue_nums.max(1)) };
-    let properties = header.properties.unwrap_or_default().to_owned();
+    let properties = with_region(header.properties.unwrap_or_default(), &config);
     let target = match find_property(&properties, property::MESSAGE_REPLY_TO_CLIENT) {
         None => Err(format!("reply message properties[{}] is null", property::MESSAGE_REPLY_TO_CLIENT)),
         Some(client) => match broker.producers.channel_of(client) {
