@@ -10,13 +10,13 @@ use clap::{Parser, ValueEnum};
 
 use hypergol_compat_tests::cluster::config::Flavour;
 use hypergol_compat_tests::cluster::container::Images;
-use hypergol_compat_tests::cluster::{Cluster, Servers};
+use hypergol_compat_tests::cluster::{BROKERS, Cluster, Servers};
 use hypergol_compat_tests::official::fork::Fork;
 use hypergol_compat_tests::official::table::{self, Set};
 use hypergol_compat_tests::official::{self, Plan};
 use hypergol_compat_tests::report::{Report, Test};
 use hypergol_compat_tests::suite::{Environment, Suite};
-use hypergol_compat_tests::{control, interrupt, probe};
+use hypergol_compat_tests::{control, differential, interrupt, probe};
 
 /// Runs official RocketMQ tests and clients against a name server and brokers.
 #[derive(Debug, Parser)]
@@ -40,6 +40,12 @@ struct Arguments {
     /// Also run the official tests that are known to fail
     #[arg(long)]
     known_failing: bool,
+    /// Requests of the differential test
+    #[arg(long, default_value_t = 2000)]
+    steps: usize,
+    /// What the differential test's requests are made from
+    #[arg(long, default_value_t = 2)]
+    seed: u64,
     /// Clusters, and virtual machines with tests, at the same time
     #[arg(long, default_value_t = 2)]
     forks: usize,
@@ -78,6 +84,7 @@ enum Which {
     Official,
     JavaClient,
     GoClient,
+    Differential,
     All,
 }
 
@@ -110,6 +117,9 @@ fn run(arguments: &Arguments) -> Result<bool> {
     let mut report = Report { headline: vec![target.describe()], tests: Vec::new() };
     if arguments.suite.has(Which::Official) {
         report.tests.extend(run_official(arguments, &target)?);
+    }
+    if arguments.suite.has(Which::Differential) {
+        report.tests.extend(run_differential(arguments, &target, &report_dir)?);
     }
     report.tests.extend(run_clients(arguments, &target)?);
     report.headline.push(format!("took {:.0} s", started.elapsed().as_secs_f32()));
@@ -273,6 +283,21 @@ fn run_official(arguments: &Arguments, target: &Target) -> Result<Vec<Test>> {
         .collect();
     tests.extend(official::run(&plan, &mut virtual_machines));
     Ok(tests)
+}
+
+/// The same requests to a Java broker and to one of ours. A running deployment is left out: it has settings of its own.
+fn run_differential(arguments: &Arguments, target: &Target, report_dir: &Path) -> Result<Vec<Test>> {
+    let Target::Started { servers, .. } = target else { return Ok(Vec::new()) };
+    eprintln!("differential, --seed {} --steps {} …", arguments.seed, arguments.steps);
+    let java = Servers::Java(official::build(&official_folder(arguments))?);
+    let broker = BROKERS[0];
+    let mut brokers = Vec::new();
+    for (name, servers) in [("java", &java), ("subject", servers)] {
+        let folder = report_dir.join("servers").join(format!("differential-{name}"));
+        let cluster = Cluster::start_some(servers, &folder, Flavour::Differential, &[broker])?;
+        brokers.push((probe::broker_address(cluster.namesrv_addr(), broker)?, cluster));
+    }
+    differential::run(brokers[0].0, brokers[1].0, broker, arguments.seed, arguments.steps)
 }
 
 fn run_clients(arguments: &Arguments, target: &Target) -> Result<Vec<Test>> {

@@ -3,7 +3,7 @@
 //! Deliberately not built on `hypergol-remoting`: the runner must not share a mistake with the servers under test.
 
 use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -39,6 +39,19 @@ pub fn masters(namesrv: &str) -> Result<Vec<String>> {
         table.iter().filter(|(_, b)| b["brokerAddrs"].get("0").is_some()).map(|(name, _)| name.clone()).collect();
     names.sort();
     Ok(names)
+}
+
+/// Address of a broker's master, from the route of the topic that has the broker's name.
+///
+/// # Errors
+/// When the name server cannot be reached, or does not know the broker.
+pub fn broker_address(namesrv: &str, broker: &str) -> Result<SocketAddr> {
+    let (_, body) = ask(namesrv, GET_ROUTE_INFO_BY_TOPIC, &json!({ "topic": broker }))?;
+    let route: Value = serde_json::from_str(&quote_number_keys(&String::from_utf8_lossy(&body)))
+        .with_context(|| format!("route of {broker} at {namesrv}"))?;
+    let address = route["brokerDatas"][0]["brokerAddrs"]["0"].as_str();
+    let address = address.with_context(|| format!("{namesrv} knows no master of {broker}: {route}"))?;
+    address.to_socket_addrs()?.next().with_context(|| format!("{address} is no address"))
 }
 
 /// One request on a connection of its own: header and body of the answer.
@@ -77,7 +90,7 @@ fn read_u32(stream: &mut TcpStream) -> Result<u32> {
 }
 
 /// Java writes maps keyed by numbers as `{0:"…"}`; makes that JSON.
-fn quote_number_keys(text: &str) -> String {
+pub(crate) fn quote_number_keys(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     let (mut in_string, mut escaped) = (false, false);
     let mut chars = text.chars().peekable();

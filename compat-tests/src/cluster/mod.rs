@@ -64,6 +64,14 @@ impl Cluster {
     /// # Errors
     /// When a server does not say that it is up, or a broker does not register, within a minute each.
     pub fn start(servers: &Servers, folder: &Path, flavour: Flavour) -> Result<Self> {
+        Self::start_some(servers, folder, flavour, &BROKERS)
+    }
+
+    /// The same, but only these of the three brokers; the others may be started later.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_some(servers: &Servers, folder: &Path, flavour: Flavour, brokers: &[&str]) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let folder = &folder.canonicalize()?;
         let (namesrv_addr, servers) = match servers {
@@ -74,7 +82,7 @@ impl Cluster {
             Servers::Container(images) => container::prepare(images, folder, flavour)?,
         };
         let mut cluster = Self { namesrv_addr, servers };
-        for name in std::iter::once(NAMESRV).chain(BROKERS) {
+        for name in std::iter::once(NAMESRV).chain(brokers.iter().copied()) {
             cluster.start_server(name)?;
         }
         Ok(cluster)
