@@ -123,7 +123,13 @@ fn bodies(messages: &[Message]) -> Vec<String> {
     messages.iter().map(|message| String::from_utf8(message.body.clone()).unwrap()).collect()
 }
 
+/// Waits until consumers see everything that is in the log: what a decision stores is answered before.
+fn settle(node: &Node) {
+    wait_until(|| node.broker.store.dispatched_offset() == node.broker.store.max_physical_offset());
+}
+
 fn visible(node: &Node) -> i64 {
+    settle(node);
     node.broker.store.max_offset("T", 1)
 }
 
@@ -160,6 +166,7 @@ fn a_commit_makes_the_message_visible() {
     assert_eq!(record.prepared_transaction_offset().to_string(), half.commit_log_offset);
     assert_eq!(entry.tags_code, 65);
 
+    settle(&node);
     let op = &node.messages(OP, 0, 1)[0];
     assert_eq!((op.body.as_slice(), op.property("TAGS")), (&b"0,"[..], Some("d")));
     assert_eq!(node.broker.transactions.metrics.count("T"), 0);
@@ -180,6 +187,7 @@ fn a_rolled_back_message_is_never_seen_nor_asked_for() {
     }
     // Passed by the check, and so are the op messages.
     wait_until(|| checked(&node, HALF) == 3 && node.broker.transactions.ops.is_empty());
+    settle(&node);
     wait_until(|| checked(&node, OP) == node.broker.store.max_offset(OP, 0) && checked(&node, OP) > 0);
     let ops: Vec<u8> = node.messages(OP, 0, 1).into_iter().flat_map(|op| op.body).collect();
     assert_eq!(String::from_utf8(ops).unwrap(), "0,1,2,");
@@ -514,8 +522,9 @@ fn many_transactions_are_batched_and_passed() {
         assert_eq!(end(&mut client, &half, if n % 3 == 0 { ROLLBACK } else { COMMIT }), (0, None));
     }
     assert_eq!(node.messages("T", 1, 200).len(), 200);
-    wait_until(|| checked(&node, HALF) == 300 && checked(&node, OP) == node.broker.store.max_offset(OP, 0));
     wait_until(|| node.broker.transactions.ops.is_empty());
+    settle(&node);
+    wait_until(|| checked(&node, HALF) == 300 && checked(&node, OP) == node.broker.store.max_offset(OP, 0));
     let ops = node.messages(OP, 0, 1);
     assert!(ops.len() < 300 && ops.iter().all(|op| op.body.len() < 64 + 5), "{}", ops.len());
     let told: Vec<u8> = ops.into_iter().flat_map(|op| op.body).collect();
