@@ -30,6 +30,8 @@ import org.junit.jupiter.api.Test;
 class PopTest {
     /** The first retry of a popped message comes after 10 s, and it takes up to 4 s more until it is there. */
     private static final long RETRY_MILLIS = 60_000;
+    /** What a client popped and dropped comes back after 60 s ({@code popInvisibleTime}), and a little later is there. */
+    private static final long INVISIBLE_MILLIS = 90_000;
 
     private static DefaultMQProducer producer;
     private final List<DefaultMQPushConsumer> started = new ArrayList<>();
@@ -112,7 +114,7 @@ class PopTest {
             }
             other.shutdown();
         }
-        inbox.awaitAll(sent, RETRY_MILLIS);
+        inbox.awaitAll(sent, INVISIBLE_MILLIS);
     }
 
     @Test
