@@ -44,7 +44,7 @@ struct Arguments {
     #[arg(long, default_value_t = 2000)]
     steps: usize,
     /// What the differential test's requests are made from
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Clusters, and virtual machines with tests, at the same time
     #[arg(long, default_value_t = 2)]

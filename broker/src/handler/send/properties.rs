@@ -95,8 +95,11 @@ impl<'a> Properties<'a> {
         }
     }
 
-    /// Replaces DELAY.
+    /// Replaces DELAY. A message with a level, any level, has no priority.
     pub(super) fn set_delay(&mut self, level: &'static str, out: &mut Vec<u8>) {
+        if self.priority.take().is_some() {
+            remove(out, "_SYS_MSG_PRIORITY_");
+        }
         remove(out, "DELAY");
         push(out, "DELAY", level);
         self.delay = Some(level);
@@ -270,5 +273,14 @@ mod tests {
         let (text, properties) = rewritten("_SYS_MSG_PRIORITY_\u{1}5\u{2}__SHARDINGKEY\u{1}s\u{2}");
         assert_eq!(properties.queue_by_priority(8), None);
         assert!(!text.contains("PRIORITY"));
+    }
+
+    #[test]
+    fn a_dead_letter_has_no_priority() {
+        let mut out = Vec::new();
+        let mut properties = Properties::rewrite("_SYS_MSG_PRIORITY_\u{1}5\u{2}", &BrokerSettings::default(), &mut out);
+        properties.set_delay("0", &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), format!("{ADDED}DELAY\u{1}0\u{2}"));
+        assert_eq!(properties.queue_by_priority(8), None);
     }
 }
