@@ -65,8 +65,13 @@ struct Arguments {
     #[arg(long, default_value = "DefaultCluster")]
     cluster: String,
     /// This crate's folder, with java/, go/ and official-tests.csv
-    #[arg(long, default_value = env!("CARGO_MANIFEST_DIR"))]
+    #[arg(long, default_value = env!("CARGO_MANIFEST_DIR"), value_parser = absolute)]
     tests_dir: PathBuf,
+}
+
+/// A folder that is there; the programs that run in it have working folders of their own.
+fn absolute(folder: &str) -> std::io::Result<PathBuf> {
+    Path::new(folder).canonicalize()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
