@@ -17,12 +17,13 @@ use crate::consumers::Consumers;
 use crate::error::BrokerError;
 use crate::filter::{self, registry::Filters};
 use crate::groups::Groups;
-use crate::held_requests::{DuePulls, HeldPulls};
+use crate::held_requests::{HeldPull, HeldPulls};
+use crate::lanes;
 use crate::names::TIMER_TOPIC;
 use crate::offsets::Offsets;
 use crate::persist::{self, ConfigWriter};
 use crate::pop::Pop;
-use crate::pop::held::{DuePops, HeldPops};
+use crate::pop::held::{HeldPop, HeldPops};
 use crate::producers::Producers;
 use crate::queue_locks::QueueLocks;
 use crate::request_modes::RequestModes;
@@ -203,9 +204,9 @@ impl Broker {
 /// Where requests go that have waited, each to be read by one task.
 pub struct Due {
     /// Pulls.
-    pub pulls: Vec<DuePulls>,
+    pub pulls: Vec<lanes::Due<HeldPull>>,
     /// Pops and notifications.
-    pub pops: Vec<DuePops>,
+    pub pops: Vec<lanes::Due<HeldPop>>,
 }
 
 /// What the store tells the broker.

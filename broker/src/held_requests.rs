@@ -4,16 +4,17 @@
 //! that are due go to a few tasks that run the pull once more; neither the store's thread nor a timer ever reads.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hash;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hypergol_remoting::{RemotingCommand, Responder};
 use hypergol_store::Arrival;
-use parking_lot::{Mutex, RwLock};
-use tokio::sync::{Notify, mpsc};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::filter::SubscriptionFilter;
+use crate::lanes::{self, Due, Lanes, Waiting};
 
 /// Pulls that may wait at a time. One takes about 1.5 KB, so the table stays below 400 MB.
 const HELD_MAX: usize = 262_144;
@@ -39,14 +40,23 @@ pub struct HeldPull {
     pub deadline: Instant,
 }
 
+impl Waiting for HeldPull {
+    fn lane(&self) -> impl Hash {
+        (&self.topic, self.queue_id)
+    }
+
+    fn responder(&self) -> &Responder {
+        &self.responder
+    }
+}
+
 /// All pulls that wait.
 pub struct HeldPulls {
     table: Mutex<Table>,
     /// Rows in the table, to be seen without its lock.
     count: AtomicUsize,
     earlier_deadline: Notify,
-    /// Empty once the table is closed, so that the tasks come to their end.
-    due: RwLock<Vec<mpsc::UnboundedSender<Box<HeldPull>>>>,
+    due: Lanes<HeldPull>,
 }
 
 #[derive(Default)]
@@ -64,20 +74,11 @@ struct Row {
     skipped: bool,
 }
 
-/// Where pulls go that are due; each belongs to one task.
-pub type DuePulls = mpsc::UnboundedReceiver<Box<HeldPull>>;
-
 impl HeldPulls {
     /// An empty table, and the ends of `lanes` queues of pulls that are due. All pulls of a queue take the same lane.
-    pub fn new(lanes: usize) -> (Self, Vec<DuePulls>) {
-        // Unbounded, but never with more than HELD_MAX pulls.
-        let (due, ends): (Vec<_>, Vec<_>) = (0..lanes.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
-        let held = Self {
-            table: Mutex::default(),
-            count: AtomicUsize::new(0),
-            earlier_deadline: Notify::new(),
-            due: RwLock::new(due),
-        };
+    pub fn new(lanes: usize) -> (Self, Vec<Due<HeldPull>>) {
+        let (due, ends) = Lanes::new(lanes);
+        let held = Self { table: Mutex::default(), count: AtomicUsize::new(0), earlier_deadline: Notify::new(), due };
         (held, ends)
     }
 
@@ -114,7 +115,7 @@ impl HeldPulls {
             drop(table);
             // It may have been woken in between.
             if let Some(row) = row {
-                self.make_due(row);
+                self.due.send(row);
             }
         }
         Ok(())
@@ -137,25 +138,13 @@ impl HeldPulls {
         if sooner {
             self.earlier_deadline.notify_one();
         }
-        due.into_iter().for_each(|pull| self.make_due(pull));
+        due.into_iter().for_each(|pull| self.due.send(pull));
     }
 
     /// Wakes pulls as their deadlines pass; never returns.
     pub async fn expire(&self) {
-        loop {
-            let first = self.table.lock().deadlines.first().map(|(deadline, _)| *deadline);
-            match first {
-                None => self.earlier_deadline.notified().await,
-                Some(deadline) if deadline > Instant::now() => {
-                    let sleep = tokio::time::sleep_until(deadline.into());
-                    tokio::select! {
-                        () = sleep => {}
-                        () = self.earlier_deadline.notified() => {}
-                    }
-                }
-                Some(_) => self.expire_due(Instant::now()),
-            }
-        }
+        let first = || self.table.lock().deadlines.first().map(|(deadline, _)| *deadline);
+        lanes::expire(&self.earlier_deadline, first, |now| self.expire_due(now)).await;
     }
 
     fn expire_due(&self, now: Instant) {
@@ -169,7 +158,7 @@ impl HeldPulls {
         }
         self.count.store(table.rows.len(), Ordering::SeqCst);
         drop(table);
-        due.into_iter().for_each(|pull| self.make_due(pull));
+        due.into_iter().for_each(|pull| self.due.send(pull));
     }
 
     /// Wakes every pull and lets none wait any more. The lanes end after the last of them.
@@ -181,21 +170,8 @@ impl HeldPulls {
         table.deadlines.clear();
         self.count.store(0, Ordering::SeqCst);
         drop(table);
-        due.into_iter().for_each(|pull| self.make_due(pull));
-        self.due.write().clear();
-    }
-
-    fn make_due(&self, pull: Box<HeldPull>) {
-        if pull.responder.channel().is_closed() {
-            return;
-        }
-        let mut hasher = DefaultHasher::new();
-        (&pull.topic, pull.queue_id).hash(&mut hasher);
-        let due = self.due.read();
-        // Without lanes, or with one whose task is gone, the responder answers as it is dropped.
-        if let Some(lane) = (hasher.finish() as usize).checked_rem(due.len()).and_then(|lane| due.get(lane)) {
-            let _ = lane.send(pull);
-        }
+        due.into_iter().for_each(|pull| self.due.send(pull));
+        self.due.close();
     }
 }
 

@@ -15,6 +15,7 @@ pub mod filter;
 pub mod groups;
 pub mod handler;
 pub mod held_requests;
+pub mod lanes;
 pub mod names;
 pub mod namesrv_client;
 pub mod network;

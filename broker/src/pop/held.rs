@@ -5,19 +5,20 @@
 //! message wakes one request of each group, and one more that wants its queue only, as in Java.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use hypergol_remoting::{RemotingCommand, Responder};
 use hypergol_store::{Arrival, record};
-use parking_lot::{Mutex, RwLock};
-use tokio::sync::{Notify, mpsc};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::QueueKey;
 use super::retry::normal_topic;
 use crate::filter::SubscriptionFilter;
+use crate::lanes::{self, Due, Lanes, Waiting};
 use crate::retry::RETRY_PREFIX;
 
 /// Property of a message that came back: the group it comes back to.
@@ -51,6 +52,16 @@ pub struct HeldPop {
     pub deadline: Instant,
 }
 
+impl Waiting for HeldPop {
+    fn lane(&self) -> impl Hash {
+        &self.key
+    }
+
+    fn responder(&self) -> &Responder {
+        &self.responder
+    }
+}
+
 /// How many requests may wait (`maxPopPollingSize`, `popPollingSize`).
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
@@ -66,8 +77,7 @@ pub struct HeldPops {
     /// Rows in the table, to be seen without its lock.
     count: AtomicUsize,
     earlier_deadline: Notify,
-    /// Empty once the table is closed, so that the tasks come to their end.
-    due: RwLock<Vec<mpsc::UnboundedSender<Box<HeldPop>>>>,
+    due: Lanes<HeldPop>,
     /// Whether the request that may wait longest is woken first.
     newest_first: bool,
 }
@@ -83,9 +93,6 @@ struct Table {
     closed: bool,
 }
 
-/// Where requests go that are due; each belongs to one task.
-pub type DuePops = mpsc::UnboundedReceiver<Box<HeldPop>>;
-
 /// What came for a request.
 #[derive(Clone, Copy)]
 enum Cause<'a> {
@@ -97,14 +104,13 @@ enum Cause<'a> {
 
 impl HeldPops {
     /// An empty table, and the ends of `lanes` queues of requests that are due.
-    pub fn new(lanes: usize, newest_first: bool) -> (Self, Vec<DuePops>) {
-        // Unbounded, but never with more than the table may hold.
-        let (due, ends): (Vec<_>, Vec<_>) = (0..lanes.max(1)).map(|_| mpsc::unbounded_channel()).unzip();
+    pub fn new(lanes: usize, newest_first: bool) -> (Self, Vec<Due<HeldPop>>) {
+        let (due, ends) = Lanes::new(lanes);
         let held = Self {
             table: Mutex::default(),
             count: AtomicUsize::new(0),
             earlier_deadline: Notify::new(),
-            due: RwLock::new(due),
+            due,
             newest_first,
         };
         (held, ends)
@@ -162,7 +168,7 @@ impl HeldPops {
         let woken = table.take(key, cause, self.newest_first);
         self.count.store(table.rows.len(), Ordering::SeqCst);
         drop(table);
-        woken.map(|pop| self.make_due(pop)).is_some()
+        woken.map(|pop| self.due.send(pop)).is_some()
     }
 
     /// Wakes requests for messages that have arrived; every `force_interval`-th message of a queue whether they are
@@ -182,24 +188,13 @@ impl HeldPops {
         }
         self.count.store(table.rows.len(), Ordering::SeqCst);
         drop(table);
-        due.into_iter().for_each(|pop| self.make_due(pop));
+        due.into_iter().for_each(|pop| self.due.send(pop));
     }
 
     /// Wakes requests as their deadlines pass; never returns.
     pub async fn expire(&self) {
-        loop {
-            let first = self.table.lock().deadlines.first().map(|(deadline, _)| *deadline);
-            match first {
-                None => self.earlier_deadline.notified().await,
-                Some(deadline) if deadline > Instant::now() => {
-                    tokio::select! {
-                        () = tokio::time::sleep_until(deadline.into()) => {}
-                        () = self.earlier_deadline.notified() => {}
-                    }
-                }
-                Some(_) => self.expire_due(Instant::now()),
-            }
-        }
+        let first = || self.table.lock().deadlines.first().map(|(deadline, _)| *deadline);
+        lanes::expire(&self.earlier_deadline, first, |now| self.expire_due(now)).await;
     }
 
     fn expire_due(&self, now: Instant) {
@@ -213,7 +208,7 @@ impl HeldPops {
         }
         self.count.store(table.rows.len(), Ordering::SeqCst);
         drop(table);
-        due.into_iter().for_each(|pop| self.make_due(pop));
+        due.into_iter().for_each(|pop| self.due.send(pop));
     }
 
     /// Wakes every request and lets none wait any more. The lanes end after the last of them.
@@ -224,21 +219,8 @@ impl HeldPops {
         let due: Vec<_> = ids.into_iter().filter_map(|id| table.remove(id)).collect();
         self.count.store(0, Ordering::SeqCst);
         drop(table);
-        due.into_iter().for_each(|pop| self.make_due(pop));
-        self.due.write().clear();
-    }
-
-    fn make_due(&self, pop: Box<HeldPop>) {
-        if pop.responder.channel().is_closed() {
-            return;
-        }
-        let mut hasher = DefaultHasher::new();
-        pop.key.hash(&mut hasher);
-        let due = self.due.read();
-        // Without lanes, or with one whose task is gone, the responder answers as it is dropped.
-        if let Some(lane) = (hasher.finish() as usize).checked_rem(due.len()).and_then(|lane| due.get(lane)) {
-            let _ = lane.send(pop);
-        }
+        due.into_iter().for_each(|pop| self.due.send(pop));
+        self.due.close();
     }
 }
 
