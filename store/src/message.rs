@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 /// A message to append. Lengths are checked by [`crate::MessageStore::put`], names are not: the broker refuses illegal
 /// topics before they get here.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewMessage<'a> {
     /// Topic, at most 32,767 bytes; beyond 127 bytes the record is written in version 2.
     pub topic: &'a str,

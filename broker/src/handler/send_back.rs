@@ -85,15 +85,11 @@ fn store_again(
         .put(&NewMessage {
             topic: &topic,
             queue_id,
-            flag: record.flag(),
-            sys_flag: record.sys_flag(),
-            born_timestamp: record.born_timestamp(),
-            born_host: record.born_host(),
             store_host: broker.store_host,
             reconsume_times: record.reconsume_times().saturating_add(1),
             prepared_transaction_offset: 0,
-            body: record.body(),
             properties: &properties.encode(),
+            ..record.message()
         })
         .map_err(|error| (ResponseCode::SystemError, java_status(&error).to_owned()))?;
 

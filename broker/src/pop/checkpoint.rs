@@ -34,40 +34,35 @@ pub struct MergeKey {
 }
 
 impl MergeKey {
-    /// The key of a checkpoint. One without a broker belongs to `own_broker`.
+    /// The key of a checkpoint.
     pub fn of_checkpoint(point: &PopCheckPoint, own_broker: &str) -> Self {
-        Self {
-            topic: point.topic.as_str().into(),
-            group: point.consumer_group.as_str().into(),
-            queue_id: point.queue_id,
-            start_offset: point.start_offset,
-            pop_time: point.pop_time,
-            broker_name: named(point.broker_name.as_deref(), own_broker),
-        }
+        let (start, broker) = ((point.start_offset, point.pop_time), point.broker_name.as_deref());
+        Self::new(&point.topic, &point.consumer_group, point.queue_id, start, broker, own_broker)
     }
 
     /// The key of the checkpoint that an acknowledgement belongs to.
     pub fn of_ack(ack: &AckMsg, own_broker: &str) -> Self {
-        Self {
-            topic: ack.topic.as_str().into(),
-            group: ack.consumer_group.as_str().into(),
-            queue_id: ack.queue_id,
-            start_offset: ack.start_offset,
-            pop_time: ack.pop_time,
-            broker_name: named(ack.broker_name.as_deref(), own_broker),
-        }
+        let (start, broker) = ((ack.start_offset, ack.pop_time), ack.broker_name.as_deref());
+        Self::new(&ack.topic, &ack.consumer_group, ack.queue_id, start, broker, own_broker)
     }
 
     /// The same for several acknowledgements.
     pub fn of_batch_ack(ack: &BatchAckMsg, own_broker: &str) -> Self {
-        Self {
-            topic: ack.topic.as_str().into(),
-            group: ack.consumer_group.as_str().into(),
-            queue_id: ack.queue_id,
-            start_offset: ack.start_offset,
-            pop_time: ack.pop_time,
-            broker_name: named(ack.broker_name.as_deref(), own_broker),
-        }
+        let (start, broker) = ((ack.start_offset, ack.pop_time), ack.broker_name.as_deref());
+        Self::new(&ack.topic, &ack.consumer_group, ack.queue_id, start, broker, own_broker)
+    }
+
+    /// What was popped at (offset, time). A record without a broker's name belongs to `own_broker`.
+    fn new(
+        topic: &str,
+        group: &str,
+        queue_id: i32,
+        (start_offset, pop_time): (i64, i64),
+        broker_name: Option<&str>,
+        own_broker: &str,
+    ) -> Self {
+        let broker_name = broker_name.filter(|name| !name.trim().is_empty()).unwrap_or(own_broker).into();
+        Self { topic: topic.into(), group: group.into(), queue_id, start_offset, pop_time, broker_name }
     }
 
     /// Topic that was popped.
@@ -79,10 +74,6 @@ impl MergeKey {
     pub fn group(&self) -> &str {
         &self.group
     }
-}
-
-fn named(name: Option<&str>, own: &str) -> Box<str> {
-    name.filter(|name| !name.trim().is_empty()).unwrap_or(own).into()
 }
 
 /// Number of messages of a checkpoint; what a record says beyond [`MESSAGES_MAX`] is not believed.

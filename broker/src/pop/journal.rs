@@ -16,6 +16,7 @@ use hypergol_store::{Appended, MessageStore, NewMessage, PutError};
 use super::checkpoint::{self, ACK_TAG, BATCH_ACK_TAG, CHECKPOINT_LEAD_MS, CHECKPOINT_TAG};
 use crate::context::now_ms;
 use crate::names::TIMER_TOPIC;
+use crate::timer::entry::step_before;
 
 /// Who makes a written record known to the rest of the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +90,7 @@ impl Journal {
         );
         let mut place = (self.topic.as_str(), queue_id);
         if due > now {
-            let (out, topic) = (wheel_time(due, self.precision_ms), &self.topic);
+            let (out, topic) = (step_before(due, self.precision_ms), &self.topic);
             for (name, value) in [
                 (property::TIMER_OUT_MS, out.to_string()),
                 (property::REAL_TOPIC, topic.clone()),
@@ -122,12 +123,6 @@ impl Journal {
     }
 }
 
-/// The step of the wheel before a time: a whole step is reduced by one more. Java: `HookUtils.transformTimerMessage`.
-fn wheel_time(due: i64, precision_ms: i64) -> i64 {
-    let step = due.div_euclid(precision_ms) * precision_ms;
-    if step == due { due.saturating_sub(precision_ms) } else { step }
-}
-
 #[cfg(test)]
 mod tests {
     use hypergol_store::{NoHooks, Record, StoreConfig};
@@ -144,11 +139,6 @@ mod tests {
         };
         let store = MessageStore::open(config, Arc::new(NoHooks)).unwrap();
         Journal::new(store, "rmq_sys_REVIVE_LOG_C".into(), "127.0.0.1:10911".parse().unwrap(), 1000)
-    }
-
-    #[test]
-    fn a_whole_step_of_the_wheel_is_reduced() {
-        assert_eq!((wheel_time(5000, 1000), wheel_time(5001, 1000), wheel_time(5999, 1000)), (4000, 5000, 5000));
     }
 
     #[test]
@@ -172,7 +162,7 @@ mod tests {
         let properties = Properties::decode(record.properties());
         let due = point.revive_time() - 1000;
         assert_eq!(properties.get("TIMER_DELIVER_MS"), Some(due.to_string().as_str()));
-        assert_eq!(properties.get("TIMER_OUT_MS"), Some(wheel_time(due, 1000).to_string().as_str()));
+        assert_eq!(properties.get("TIMER_OUT_MS"), Some(step_before(due, 1000).to_string().as_str()));
         assert_eq!(properties.get("REAL_TOPIC"), Some("rmq_sys_REVIVE_LOG_C"));
         assert_eq!((properties.get("REAL_QID"), properties.get("TAGS")), (Some("5"), Some("ck")));
         assert_eq!(properties.get("UNIQ_KEY"), Some(checkpoint::checkpoint_key(&point).as_str()));

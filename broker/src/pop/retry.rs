@@ -81,19 +81,7 @@ pub fn under_topic(bytes: &Bytes, topic: &str, handle: &PopHandle) -> Bytes {
     if properties.len() > SHORT_MAX || topic.len() > SHORT_MAX {
         return bytes.clone();
     }
-    let message = NewMessage {
-        topic,
-        queue_id: record.queue_id(),
-        flag: record.flag(),
-        sys_flag: record.sys_flag(),
-        born_timestamp: record.born_timestamp(),
-        born_host: record.born_host(),
-        store_host: record.store_host(),
-        reconsume_times: record.reconsume_times(),
-        prepared_transaction_offset: record.prepared_transaction_offset(),
-        body: record.body(),
-        properties: &properties,
-    };
+    let message = NewMessage { topic, properties: &properties, ..record.message() };
     let mut out = Vec::with_capacity(record::encoded_size(&message));
     record::encode(&mut out, &message);
     record::patch(&mut out, record.queue_offset(), record.physical_offset(), record.store_timestamp());

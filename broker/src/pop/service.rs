@@ -538,15 +538,12 @@ fn revive_message(broker: &Broker, point: &PopCheckPoint, offset: i64) -> Revive
     let message = NewMessage {
         topic: &back,
         queue_id,
-        flag: record.flag(),
-        sys_flag: record.sys_flag(),
-        born_timestamp: record.born_timestamp(),
         born_host: broker.store_host,
         store_host: broker.store_host,
         reconsume_times: record.reconsume_times().saturating_add(i32::from(!point.suspend)),
         prepared_transaction_offset: 0,
-        body: record.body(),
         properties: &properties.encode(),
+        ..record.message()
     };
     match broker.store.put(&message) {
         Ok(appended) => {

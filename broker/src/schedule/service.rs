@@ -273,19 +273,7 @@ impl Worker {
             error!(level, offset = entry.physical_offset, "delayed message does not tell its real queue, skipped");
             return Ok(None);
         };
-        let message = NewMessage {
-            topic,
-            queue_id,
-            flag: record.flag(),
-            sys_flag: record.sys_flag(),
-            born_timestamp: record.born_timestamp(),
-            born_host: record.born_host(),
-            store_host: record.store_host(),
-            reconsume_times: record.reconsume_times(),
-            prepared_transaction_offset: 0,
-            body: record.body(),
-            properties: record.properties(),
-        };
+        let message = NewMessage { topic, queue_id, prepared_transaction_offset: 0, ..record.message() };
         match self.store.put(&message) {
             Ok(appended) => {
                 (self.delivered)(Delivered { level, topic, queue_id, appended });

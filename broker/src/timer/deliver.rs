@@ -40,19 +40,8 @@ impl Timers {
         }
         properties.set(property::TIMER_DEQUEUE_MS, now_ms().to_string());
         let encoded = properties.encode();
-        let message = NewMessage {
-            topic,
-            queue_id,
-            flag: record.flag(),
-            sys_flag: record.sys_flag(),
-            born_timestamp: record.born_timestamp(),
-            born_host: record.born_host(),
-            store_host: record.store_host(),
-            reconsume_times: record.reconsume_times(),
-            prepared_transaction_offset: 0,
-            body: record.body(),
-            properties: &encoded,
-        };
+        let message =
+            NewMessage { topic, queue_id, prepared_transaction_offset: 0, properties: &encoded, ..record.message() };
         let stored = match self.store.append(&message) {
             // What is added here may be a few bytes too much. The message counts more.
             Err(PutError::PropertiesTooLong(_)) => {

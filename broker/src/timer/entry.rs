@@ -103,15 +103,16 @@ pub fn out_time(
     if deliver_ms.saturating_sub(now_ms) > i64::from(keys.timer_max_delay_sec) * 1000 {
         return Err(NotTimed::Illegal);
     }
-    let out_ms = round(deliver_ms, timers.precision_ms());
+    let out_ms = step_before(deliver_ms, timers.precision_ms());
     if is_congested(timers, keys, out_ms) {
         return Err(NotTimed::FlowControl);
     }
     Ok(Some(out_ms))
 }
 
-/// The start of the step that ends at `deliver_ms` or within a step after it.
-fn round(deliver_ms: i64, precision_ms: i64) -> i64 {
+/// The start of the wheel's step that ends at `deliver_ms` or within a step after it. Java:
+/// `HookUtils.transformTimerMessage`.
+pub fn step_before(deliver_ms: i64, precision_ms: i64) -> i64 {
     (deliver_ms - 1) / precision_ms * precision_ms
 }
 
@@ -166,8 +167,11 @@ mod tests {
 
     #[test]
     fn a_time_becomes_the_step_before_it() {
-        assert_eq!((round(10_001, 1000), round(10_999, 1000), round(11_000, 1000)), (10_000, 10_000, 10_000));
-        assert_eq!((round(11_001, 1000), round(1, 1000), round(10_050, 100)), (11_000, 0, 10_000));
+        assert_eq!(
+            (step_before(10_001, 1000), step_before(10_999, 1000), step_before(11_000, 1000)),
+            (10_000, 10_000, 10_000)
+        );
+        assert_eq!((step_before(11_001, 1000), step_before(1, 1000), step_before(10_050, 100)), (11_000, 0, 10_000));
     }
 
     #[test]

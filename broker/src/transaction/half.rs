@@ -47,13 +47,10 @@ impl Outcome<'_> {
             queue_id: self.queue_id,
             flag: self.flag,
             sys_flag: self.sys_flag,
-            born_timestamp: self.record.born_timestamp(),
-            born_host: self.record.born_host(),
-            store_host: self.record.store_host(),
             reconsume_times: self.reconsume_times,
             prepared_transaction_offset: self.prepared_transaction_offset,
-            body: self.record.body(),
             properties: &self.properties,
+            ..self.record.message()
         }
     }
 }
