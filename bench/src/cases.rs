@@ -106,6 +106,25 @@ pub enum Work {
         /// By SIGKILL.
         killed: bool,
     },
+    /// Half messages, each committed as soon as it is acknowledged.
+    Transactions {
+        /// Transactions without answer, over all connections.
+        in_flight: u32,
+        /// Connections.
+        connections: u32,
+    },
+    /// A backlog of `messages` messages of 1 KiB is read through an expression of three terms that selects half of them.
+    Filter {
+        /// Length of the backlog.
+        messages: u64,
+    },
+    /// As [`Work::Tail`], with an orderly consumer: it holds locks, and order is checked.
+    Orderly(Rate),
+    /// A backlog of `messages` messages of 1 KiB is popped and acknowledged message by message.
+    Pop {
+        /// Length of the backlog.
+        messages: u64,
+    },
     /// A benchmark client of RocketMQ's own.
     Official(Official),
 }
@@ -127,6 +146,10 @@ pub struct Send {
     pub oneway: bool,
     /// `DELAY` of the messages.
     pub delay_level: Option<u32>,
+    /// Milliseconds that messages wait on the timer wheel.
+    pub timer_delay_ms: Option<u32>,
+    /// Messages have the property that expressions select by.
+    pub buckets: bool,
 }
 
 /// Messages per second of an open loop.
@@ -179,8 +202,19 @@ pub enum Goal {
 }
 
 impl Send {
-    fn closed(size: u32, in_flight: u32, connections: u32) -> Self {
-        Self { size, in_flight, connections, batch: 1, rate: None, oneway: false, delay_level: None }
+    /// A closed loop of single messages.
+    pub fn closed(size: u32, in_flight: u32, connections: u32) -> Self {
+        Self {
+            size,
+            in_flight,
+            connections,
+            batch: 1,
+            rate: None,
+            oneway: false,
+            delay_level: None,
+            timer_delay_ms: None,
+            buckets: false,
+        }
     }
 
     fn open(rate: Rate) -> Self {
@@ -277,6 +311,19 @@ pub fn groups(quick: bool) -> Vec<Group> {
         Case::new("drain/cold-beside", Work::Drain { messages: backlog, cold: true, beside: Some(beside) }, 4)
             .goals(&[Goal::P99OfCase("drain/no", 2.0)]),
     ];
+    // At a rate that both reach, so that what the timer does falls into the window.
+    let timers = Send { timer_delay_ms: Some(1000), ..Send::open(Rate::PerSecond(2000)) };
+    let kinds = vec![
+        Case::new("kind/timer", Work::Send(timers), 8),
+        Case::new("kind/transaction", Work::Transactions { in_flight: 64, connections: 16 }, 5),
+        Case::new("kind/sql92", Work::Filter { messages: small(1_000_000, 20_000) }, 0),
+        Case::new("kind/orderly", Work::Orderly(Rate::PerSecond(5000)), 8),
+        // Its acknowledgements keep the timer busy for a minute afterwards.
+        Case::new("kind/pop", Work::Pop { messages: small(300_000, 10_000) }, 0),
+    ]
+    .into_iter()
+    .map(|case| case.goals(&[Goal::Cpu(0.25)]))
+    .collect();
     let routes =
         vec![Case::new("route/10", Work::Route(10), 4), Case::new("route/50000", Work::Route(count(50_000, 1000)), 4)];
     let bytes = small(10 * GIB, GIB / 16);
@@ -304,6 +351,7 @@ pub fn groups(quick: bool) -> Vec<Group> {
         asynchronous("consumers in long polling", held),
         asynchronous("connections", connections),
         asynchronous("backlog", drains),
+        asynchronous("kinds of messages", kinds),
         Group { rounds_max: 1, ..asynchronous("queues", queues) },
         Group { subject: Subject::Namesrv, ..asynchronous("name server", routes) },
         Group { rounds_max: 1, ..asynchronous("official clients", official) },

@@ -30,7 +30,8 @@ async fn broker(folder: &Path) -> (BrokerServer, String) {
 fn broker_settings(folder: &Path, port: u16) -> Arc<Live<BrokerSettings>> {
     let text = format!(
         "brokerName=broker-a\nbrokerIP1=127.0.0.1\nbindAddress=127.0.0.1\nlistenPort={port}\nstorePathRootDir={}\n\
-         mappedFileSizeCommitLog=16777216\nmappedFileSizeConsumeQueue=200000\nmaxHashSlotNum=100\nmaxIndexNum=400\n",
+         mappedFileSizeCommitLog=16777216\nmappedFileSizeConsumeQueue=200000\nmaxHashSlotNum=100\nmaxIndexNum=400\n\
+         enablePropertyFilter=true\n",
         folder.display()
     );
     let properties = Properties::parse("test", text.as_bytes()).unwrap();
@@ -77,6 +78,7 @@ async fn every_way_of_sending_is_accounted_for() {
         ("d", "--batch 3 --header rocketmq --queues 1"),
         ("e", "--threads 2 --connections 3 --in-flight 7 --size 32"),
         ("f", "--delay-level 1 --in-flight 4"),
+        ("g", "--timer-delay-ms 1000 --rate 300"),
     ];
     for (topic, flags) in ways {
         let flags = format!("send --topic {topic} --create-topic --seconds 0.3 --warmup 0.1 {flags}");
@@ -130,6 +132,72 @@ async fn what_is_sent_is_received_end_to_end() {
         // 200 are due in the window; those around its edges may fall on either side.
         assert!(count(&result["messages"]) > 100, "{result}");
         assert_eq!(result["checks"]["received"], result["checks"]["acknowledged"]);
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orderly_consumers_hold_locks_and_see_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, address) = broker(folder.path()).await;
+    let flags = "tail --topic T --create-topic --orderly --rate 500 --in-flight 4 --connections 4 --queues 3 \
+                 --seconds 1.5 --warmup 0.1";
+    let result = result(&address, flags).await;
+    assert!(count(&result["messages"]) > 100, "{result}");
+    assert_eq!(result["checks"]["received"], result["checks"]["acknowledged"]);
+    assert_eq!(count(&result["checks"]["sender_inversions"]), 0);
+    assert!(count(&result["checks"]["renewals"]) > 0);
+    // Without it nothing could be said about order.
+    let flags = "tail --topic T --orderly --rate 500 --in-flight 5 --connections 4";
+    assert!(!load(&address, flags).await.status.success());
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn committed_messages_are_there_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, address) = broker(folder.path()).await;
+    for flags in ["--in-flight 8 --connections 3", "--header rocketmq --queues 1"] {
+        let flags = format!("transaction --topic T --create-topic --seconds 0.3 --warmup 0.1 {flags}");
+        let result = result(&address, &flags).await;
+        let checks = &result["checks"];
+        assert!(count(&result["messages"]) > 0, "{result}");
+        assert_eq!(checks["half_messages"], checks["committed"], "{result}");
+        assert_eq!(checks["stored"], checks["committed"], "{result}");
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expression_selects_what_it_should() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, address) = broker(folder.path()).await;
+    for (topic, flags) in [("T", "--batch 8 --in-flight 4"), ("S", "--header rocketmq --in-flight 4")] {
+        let flags = format!("send --topic {topic} --create-topic --buckets --seconds 0.3 --warmup 0 {flags}");
+        let there = count(&result(&address, &flags).await["checks"]["acknowledged"]);
+        let result = result(&address, &format!("filter --topic {topic} --pull-batch 7 --in-flight 3")).await;
+        assert_eq!(result["checks"]["examined"], there);
+        assert_eq!(result["checks"]["selected"], result["messages"]);
+        assert!(there < 100 || (count(&result["messages"]) * 2).abs_diff(there) < 100, "{result}");
+    }
+    // Messages without the property: none is selected, but the sequences say that some should be.
+    let flags = "send --topic U --create-topic --seconds 0.3 --warmup 0 --batch 64";
+    result(&address, flags).await;
+    assert!(!load(&address, "filter --topic U").await.status.success());
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_popped_and_acknowledged_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, address) = broker(folder.path()).await;
+    for (topic, flags) in [("T", "--connections 3"), ("S", "--header rocketmq --pop-batch 5")] {
+        let flags_of_send = "--create-topic --seconds 0.3 --warmup 0 --batch 8 --size 100";
+        let sent = result(&address, &format!("send --topic {topic} {flags_of_send}")).await;
+        let there = count(&sent["checks"]["acknowledged"]);
+        let result = result(&address, &format!("pop --topic {topic} {flags}")).await;
+        assert_eq!(count(&result["messages"]), there);
+        assert_eq!((count(&result["checks"]["popped"]), count(&result["checks"]["acknowledged"])), (there, there));
     }
     server.shutdown().await;
 }

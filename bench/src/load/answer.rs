@@ -24,6 +24,14 @@ pub struct Answer<'a> {
     pub queue_offset: Option<i64>,
     /// Field `nextBeginOffset`.
     pub next_begin_offset: Option<i64>,
+    /// Field `msgId`.
+    pub msg_id: &'a [u8],
+    /// Field `popTime`.
+    pub pop_time: Option<i64>,
+    /// Field `reviveQid`.
+    pub revive_qid: Option<i64>,
+    /// Field `startOffsetInfo`.
+    pub start_offset_info: &'a [u8],
     /// Body.
     pub body: &'a [u8],
 }
@@ -62,6 +70,10 @@ impl<'a> Answer<'a> {
             b"queueId" => self.queue_id = integer(value),
             b"queueOffset" => self.queue_offset = integer(value),
             b"nextBeginOffset" => self.next_begin_offset = integer(value),
+            b"msgId" => self.msg_id = value,
+            b"popTime" => self.pop_time = integer(value),
+            b"reviveQid" => self.revive_qid = integer(value),
+            b"startOffsetInfo" => self.start_offset_info = value,
             _ => {}
         }
     }
@@ -71,7 +83,8 @@ impl<'a> Answer<'a> {
     }
 }
 
-fn integer(text: &[u8]) -> Option<i64> {
+/// A decimal number of at most 18 digits.
+pub fn integer(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
@@ -185,6 +198,9 @@ mod tests {
             .with_field("msgId", "code")
             .with_field("queueOffset", "123456789012")
             .with_field("nextBeginOffset", "-1")
+            .with_field("popTime", "1700000000000")
+            .with_field("reviveQid", "4")
+            .with_field("startOffsetInfo", "0 3 12;0 2 1")
             .with_body(&b"body"[..]);
         command.opaque = 1_000_000_007;
         for form in [SerializeType::Json, SerializeType::RocketMq] {
@@ -196,6 +212,8 @@ mod tests {
             assert!(answer.remark.starts_with(b"busy "));
             assert_eq!((answer.queue_id, answer.queue_offset), (Some(3), Some(123_456_789_012)));
             assert_eq!((answer.next_begin_offset, answer.body), (Some(-1), &b"body"[..]));
+            assert_eq!((answer.pop_time, answer.revive_qid), (Some(1_700_000_000_000), Some(4)));
+            assert_eq!((answer.msg_id, answer.start_offset_info), (&b"code"[..], &b"0 3 12;0 2 1"[..]));
             for length in 8..frame.len() - 5 {
                 let _ = parse(&frame[..length]);
             }

@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::answer::Answer;
 use super::clock::SECOND;
 use super::links::{Driver, Links, Output, Turn};
+use super::locks::{LOCK_OPAQUE, Locks};
 use super::meter::{Announcer, Meter};
 use super::pulls::{Pulled, Puller};
 use super::reader::Reader;
@@ -22,6 +23,8 @@ pub struct Beside {
     run: u64,
     /// Whether the consumers read what is sent.
     receiving: bool,
+    /// Of the first consumer.
+    locks: Option<Locks>,
     /// Counts of what was received.
     received: Meter,
     reader: Reader,
@@ -40,6 +43,8 @@ pub struct Outcome {
     pub reader: Reader,
     /// Pulls that were refused.
     pub refused: u64,
+    /// Of the first consumer.
+    pub locks: Option<Locks>,
 }
 
 impl Beside {
@@ -56,10 +61,16 @@ impl Beside {
             announcer: Announcer::new(window),
             run,
             receiving,
+            locks: None,
             received: Meter::new(window)?,
             reader: Reader::default(),
             refused: 0,
         })
+    }
+
+    /// The same with locks that the first consumer holds.
+    pub fn with_locks(self, locks: Option<Locks>) -> Self {
+        Self { locks, ..self }
     }
 
     /// Runs to the end. The clients have joined their groups.
@@ -73,8 +84,8 @@ impl Beside {
             }
         }
         links.run(&mut self)?;
-        let Self { sender, announcer, received, reader, refused, .. } = self;
-        Ok(Outcome { sender, announcer, received, reader, refused })
+        let Self { sender, announcer, received, reader, refused, locks, .. } = self;
+        Ok(Outcome { sender, announcer, received, reader, refused, locks })
     }
 }
 
@@ -83,12 +94,15 @@ impl Driver for Beside {
         let Some(client) = link.checked_sub(self.sending_links) else {
             return self.sender.answer(link, answer, now);
         };
+        if let (LOCK_OPAQUE, Some(locks)) = (answer.opaque, &mut self.locks) {
+            return locks.answer(answer);
+        }
         let (slot, pulled) = self.puller.answer(client, answer)?;
         match pulled {
             Pulled::Messages => {
                 let queue = self.puller.queue(client, slot);
                 let (received, run) = (&mut self.received, self.run);
-                queue.offset = self.reader.read(queue.id, queue.offset, answer.body, |trailer, length| {
+                queue.offset = self.reader.read(queue.id, queue.offset, answer.body, |_, trailer, length| {
                     if trailer.run == run {
                         received.success(trailer.due, now, 1, length as u64);
                     }
@@ -115,6 +129,8 @@ impl Driver for Beside {
     fn turn(&mut self, links: &mut Links, now: u64) -> Result<Turn> {
         let announce = self.announcer.turn(now)?;
         let heartbeat = self.puller.turn(links, self.sending_links, now);
+        let renewal = self.locks.as_mut().map_or(u64::MAX, |locks| locks.turn(links, self.sending_links, now));
+        let heartbeat = heartbeat.min(renewal);
         if let Some(wake) = self.sender.turn(links, now) {
             return Ok(Turn::Until(wake.min(announce).min(heartbeat)));
         }

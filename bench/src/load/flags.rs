@@ -110,6 +110,9 @@ pub struct Sends {
     /// Milliseconds that the messages wait on the timer wheel
     #[arg(long, conflicts_with = "delay_level")]
     pub timer_delay_ms: Option<u32>,
+    /// Give the messages a property `bucket` from 00 to 99, in turn
+    #[arg(long)]
+    pub buckets: bool,
 }
 
 impl Sends {

@@ -62,7 +62,7 @@ pub fn run(options: &Options) -> Result<Report> {
             vec![Queue { id, offset: idle_offsets[id as usize], asked: 0 }]
         })
         .collect();
-    let subject = Subject { group: "bench-hold", topic: &idle, batch: PULL_BATCH, form };
+    let subject = Subject { group: "bench-hold", topic: &idle, batch: PULL_BATCH, form, sql: None };
     let mut puller = Puller::new(subject, clients, clock)?;
     puller.join(&mut links, sending_links)?;
     let run = common.run_id();
@@ -72,6 +72,7 @@ pub fn run(options: &Options) -> Result<Report> {
         sends: sends.clone(),
         rate: Some(*rate),
         oneway: false,
+        half: false,
         form,
         run,
         window: Window::after(clock, common.warmup, common.seconds),

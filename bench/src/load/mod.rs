@@ -14,11 +14,14 @@ mod body;
 mod clock;
 mod control;
 mod drain;
+mod filter;
 mod flags;
 mod hold;
 mod links;
+mod locks;
 mod meter;
 mod offsets;
+mod pop;
 pub mod probe;
 mod pulls;
 mod reader;
@@ -29,6 +32,7 @@ mod sender;
 mod slots;
 mod tail;
 mod template;
+mod transaction;
 
 use anyhow::{Result, bail};
 use clap::Subcommand;
@@ -46,6 +50,12 @@ pub enum Kind {
     Tail(tail::Options),
     /// Holds long polls of consumers that get nothing, beside sends
     Hold(hold::Options),
+    /// Sends half messages and commits them
+    Transaction(transaction::Options),
+    /// Reads a backlog through an SQL92 expression
+    Filter(filter::Options),
+    /// Pops a backlog and acknowledges each message
+    Pop(pop::Options),
     /// Asks a name server for routes
     Route(route::Options),
 }
@@ -60,6 +70,9 @@ pub fn run(kind: Kind) -> Result<()> {
         Kind::Drain(options) => drain::run(&options),
         Kind::Tail(options) => tail::run(&options),
         Kind::Hold(options) => hold::run(&options),
+        Kind::Transaction(options) => transaction::run(&options),
+        Kind::Filter(options) => filter::run(&options),
+        Kind::Pop(options) => pop::run(&options),
         Kind::Route(options) => route::run(&options),
     }?;
     finish(&report)

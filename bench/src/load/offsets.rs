@@ -7,7 +7,7 @@
 use anyhow::{Result, bail};
 
 /// Acknowledged offsets by queue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acknowledged(Vec<Queue>);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -49,6 +49,8 @@ pub struct Subject<'a> {
     pub batch: u32,
     /// Form of headers.
     pub form: SerializeType,
+    /// By what messages are selected; all of them without.
+    pub sql: Option<&'a str>,
 }
 
 /// Pulls on some links.
@@ -104,7 +106,7 @@ impl Puller {
     /// When the requests cannot be encoded.
     pub fn new(subject: Subject<'_>, clients: Vec<Vec<Queue>>, clock: Clock) -> Result<Self> {
         ensure!(clients.len() < 10usize.pow(GROUP_DIGITS as u32), "more clients than numbers for their groups");
-        let group = |number: usize| format!("{}-{number:0width$}", subject.group, width = GROUP_DIGITS);
+        let group = |number: usize| numbered(subject.group, number);
         let version = super::clock::unix_ms() as i64;
         let digits = clients.iter().flatten().map(|queue| queue.id).max().unwrap_or(0).max(1).ilog10() as usize + 1;
         let request = RemotingCommand::request(RequestCode::PullMessage)
@@ -117,13 +119,13 @@ impl Puller {
             .with_field("commitOffset", &"0".repeat(OFFSET_DIGITS))
             .with_field("suspendTimeoutMillis", &SUSPEND_MS.to_string())
             .with_field("subVersion", &version.to_string())
-            .with_field("expressionType", "TAG")
+            .with_field("expressionType", expression_type(subject.sql))
             .with_field("maxMsgBytes", "2147483647");
         let template = Template::new(request, subject.form)?;
         let group_value = template.place_of_field("consumerGroup", subject.group.len() + 1 + GROUP_DIGITS)?;
         let heartbeats = (0..clients.len())
             .map(|number| {
-                let body = heartbeat(&group(number), subject.topic, version).encode();
+                let body = heartbeat(&group(number), subject.topic, subject.sql, version).encode();
                 let request = RemotingCommand::request(RequestCode::HeartBeat).with_body(body);
                 Template::new(request, subject.form)
             })
@@ -215,21 +217,39 @@ impl Puller {
     }
 }
 
-fn heartbeat(group: &str, topic: &str, version: i64) -> HeartbeatData {
-    let subscription = |topic: String| SubscriptionData {
+/// What the only member of a group is known by.
+pub fn client_id(group: &str) -> String {
+    format!("127.0.0.1@{group}")
+}
+
+fn expression_type(sql: Option<&str>) -> &'static str {
+    if sql.is_some() { "SQL92" } else { "TAG" }
+}
+
+/// A group with its number.
+pub fn numbered(group: &str, number: usize) -> String {
+    format!("{group}-{number:0GROUP_DIGITS$}")
+}
+
+fn heartbeat(group: &str, topic: &str, sql: Option<&str>, version: i64) -> HeartbeatData {
+    let subscription = |topic: String, sql: Option<&str>| SubscriptionData {
         topic,
-        sub_string: Some("*".to_owned()),
+        sub_string: Some(sql.unwrap_or("*").to_owned()),
+        expression_type: Some(expression_type(sql).to_owned()),
         sub_version: version,
         ..SubscriptionData::default()
     };
     HeartbeatData {
-        client_id: format!("127.0.0.1@{group}"),
+        client_id: client_id(group),
         consumer_data_set: vec![ConsumerData {
             consume_from_where: Some(ConsumeFromWhere::LastOffset),
             consume_type: Some(ConsumeType::ConsumePassively),
             group_name: group.to_owned(),
             message_model: Some(MessageModel::Clustering),
-            subscription_data_set: vec![subscription(topic.to_owned()), subscription(format!("%RETRY%{group}"))],
+            subscription_data_set: vec![
+                subscription(topic.to_owned(), sql),
+                subscription(format!("%RETRY%{group}"), None),
+            ],
             unit_mode: false,
         }],
         ..HeartbeatData::default()

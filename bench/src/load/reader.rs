@@ -16,11 +16,26 @@ const STORE_HOST_V6: u32 = 0x20;
 
 /// A message where it lies in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Record<'a> {
+pub struct Record<'a> {
     size: usize,
-    queue: u32,
-    offset: u64,
-    body: &'a [u8],
+    /// Queue id.
+    pub queue: u32,
+    /// Queue offset.
+    pub offset: u64,
+    /// Body.
+    pub body: &'a [u8],
+}
+
+/// The messages of an answer, one after the other; an error ends them when something else is there.
+pub fn records(mut bytes: &[u8]) -> impl Iterator<Item = Result<Record<'_>>> {
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let record = Record::parse(bytes).context("an answer holds something that is no message");
+        bytes = record.as_ref().map_or(&[], |record| &bytes[record.size..]);
+        Some(record)
+    })
 }
 
 impl<'a> Record<'a> {
@@ -51,14 +66,22 @@ pub struct Reader {
     pub messages: u64,
     /// Next sequence of a run's connection in a queue, at least.
     orders: HashMap<(u64, u32, u32), u64>,
+    /// Whether messages may lack in between, because of a filter.
+    sparse: bool,
     damaged: u64,
     misplaced: u64,
-    inversions: u64,
+    /// Messages of a connection that came after later ones of the same queue.
+    pub inversions: u64,
 }
 
 impl Reader {
-    /// Goes over the messages of an answer to a pull of `queue` at `offset`; calls `each` with trailer and length of
-    /// the body of each good one. Returns the offset behind the last one.
+    /// For pulls by a filter, if `sparse`: messages may lack in between.
+    pub fn new(sparse: bool) -> Self {
+        Self { sparse, ..Self::default() }
+    }
+
+    /// Goes over the messages of an answer to a pull of `queue` at `offset`; calls `each` with offset, trailer and
+    /// length of the body of each good one. Returns the offset behind the last one.
     ///
     /// # Errors
     /// When there is something else than messages in the answer.
@@ -66,19 +89,19 @@ impl Reader {
         &mut self,
         queue: u32,
         mut offset: u64,
-        mut bytes: &[u8],
-        mut each: impl FnMut(&Trailer, usize),
+        bytes: &[u8],
+        mut each: impl FnMut(u64, &Trailer, usize),
     ) -> Result<u64> {
-        while !bytes.is_empty() {
-            let record = Record::parse(bytes).context("an answer to a pull holds something that is no message")?;
-            bytes = &bytes[record.size..];
+        for record in records(bytes) {
+            let record = record?;
             self.messages += 1;
-            self.misplaced += u64::from(record.queue != queue || record.offset != offset);
+            let follows = if self.sparse { record.offset >= offset } else { record.offset == offset };
+            self.misplaced += u64::from(record.queue != queue || !follows);
             offset = record.offset + 1;
             match Trailer::read(record.body) {
                 Some(trailer) => {
                     self.follow(queue, &trailer);
-                    each(&trailer, record.body.len());
+                    each(record.offset, &trailer, record.body.len());
                 }
                 None => self.damaged += 1,
             }
@@ -135,7 +158,7 @@ mod tests {
     fn read(answers: &[(u64, Vec<Vec<u8>>)]) -> Reader {
         let mut reader = Reader::default();
         for (offset, records) in answers {
-            reader.read(3, *offset, &records.concat(), |_, length| assert_eq!(length, 40)).unwrap();
+            reader.read(3, *offset, &records.concat(), |_, _, length| assert_eq!(length, 40)).unwrap();
         }
         reader
     }
@@ -155,7 +178,7 @@ mod tests {
         let mut damaged = record(3, 5, 0);
         damaged[100] ^= 1;
         assert_eq!(read(&[(5, vec![damaged])]).damaged, 1);
-        assert!(Reader::default().read(3, 0, &[0; 20], |_, _| ()).is_err());
-        assert!(Reader::default().read(3, 0, &record(3, 0, 0)[..60], |_, _| ()).is_err());
+        assert!(Reader::default().read(3, 0, &[0; 20], |_, _, _| ()).is_err());
+        assert!(Reader::default().read(3, 0, &record(3, 0, 0)[..60], |_, _, _| ()).is_err());
     }
 }

@@ -162,7 +162,8 @@ struct Routes {
     topics: u64,
     next: u64,
     expected: Vec<u8>,
-    slots: Vec<Slots>,
+    /// When each was asked.
+    slots: Vec<Slots<u64>>,
     in_flight: u64,
     meter: Meter,
     announcer: Announcer,
@@ -172,15 +173,15 @@ struct Routes {
 
 impl Driver for Routes {
     fn answer(&mut self, link: usize, _: &mut Output, answer: &Answer<'_>, now: u64) -> Result<()> {
-        let slot = self.slots[link].give(answer.opaque);
-        let slot = slot.with_context(|| format!("an answer to no request, opaque {}", answer.opaque))?;
+        let asked = self.slots[link].give(answer.opaque);
+        let asked = asked.with_context(|| format!("an answer to no request, opaque {}", answer.opaque))?;
         self.in_flight -= 1;
         if answer.code != 0 {
             self.meter.error(answer);
             return Ok(());
         }
         self.different += u64::from(answer.body != self.expected);
-        self.meter.success(slot.due, now, 0, answer.body.len() as u64);
+        self.meter.success(asked, now, 0, answer.body.len() as u64);
         Ok(())
     }
 
@@ -189,7 +190,7 @@ impl Driver for Routes {
             return;
         }
         while let Some(out) = out.room() {
-            let Some(opaque) = self.slots[link].take(0, now) else { return };
+            let Some(opaque) = self.slots[link].take(now) else { return };
             self.in_flight += 1;
             self.sent += 1;
             let frame = self.template.append(out, opaque);

@@ -64,6 +64,7 @@ pub fn run(options: &Options) -> Result<Report> {
         sends: sends.clone(),
         rate: *rate,
         oneway: *oneway,
+        half: false,
         form: common.header.serialize_type(),
         run: common.run_id(),
         window,

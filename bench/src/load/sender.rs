@@ -28,11 +28,21 @@ const OPEN_IN_FLIGHT: u32 = 4096;
 const KEY_MARK: &str = "A1B2C3D4E5F60718";
 /// First half of every UNIQ_KEY: an address, a process, a class loader.
 const KEY_PREFIX: &str = "7F00000100011B69";
+/// Group that sends.
+pub const PRODUCER_GROUP: &str = "bench-producer";
+/// Property by which messages are told apart by expressions; its value is [`bucket_of`] its sequence.
+pub const BUCKET: &str = "bucket";
+/// Stands where that property has its value, of as many digits.
+const BUCKET_MARK: &str = "#?";
+/// Values of that property.
+const BUCKETS: u64 = 100;
 
+/// System flag of a half message (`MessageSysFlag.TRANSACTION_PREPARED_TYPE`).
+const PREPARED: i32 = 4;
 /// Flow control of a broker that is busy.
-const SYSTEM_BUSY: i32 = 2;
+pub const SYSTEM_BUSY: i32 = 2;
 /// Stored: success; flush timed out; no slave; slave timed out.
-const STORED: [i32; 4] = [0, 10, 11, 12];
+pub const STORED: [i32; 4] = [0, 10, 11, 12];
 
 /// What is sent, and how.
 #[derive(Clone, Debug)]
@@ -47,6 +57,8 @@ pub struct Plan {
     pub rate: Option<f64>,
     /// Without answers.
     pub oneway: bool,
+    /// Half messages of transactions.
+    pub half: bool,
     /// Form of headers.
     pub form: SerializeType,
     /// Run id.
@@ -55,6 +67,11 @@ pub struct Plan {
     pub window: Window,
     /// Of all times.
     pub clock: Clock,
+}
+
+/// The bucket that a message of this sequence has.
+pub const fn bucket_of(sequence: u64) -> u64 {
+    sequence % BUCKETS
 }
 
 /// Which part of a [`Plan`] a thread does.
@@ -96,7 +113,14 @@ pub struct Sender {
 struct SendLink {
     id: u32,
     sequence: u64,
-    slots: Slots,
+    slots: Slots<Waiting>,
+}
+
+/// A send that waits for its answer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Waiting {
+    queue: u32,
+    due: u64,
 }
 
 /// Moments at which requests are due.
@@ -240,7 +264,7 @@ impl Sender {
         let opaque = if self.plan.oneway {
             OPAQUE_MIN
         } else {
-            let Some(opaque) = state.slots.take(self.next_queue, due) else { return false };
+            let Some(opaque) = state.slots.take(Waiting { queue: self.next_queue, due }) else { return false };
             self.in_flight += 1;
             opaque
         };
@@ -289,17 +313,35 @@ impl Sender {
 }
 
 /// The frame of a send and where it differs from the next.
-struct Frame {
+pub struct Frame {
     template: Template,
     bodies: BodyMaker,
     queue: Range<usize>,
     born: Range<usize>,
-    /// Trailer of the body and sequence in UNIQ_KEY of each message.
-    messages: Vec<(usize, Range<usize>)>,
+    messages: Vec<Places>,
+}
+
+/// Where a message in a frame differs from others.
+struct Places {
+    /// First byte of the trailer of the body.
+    trailer: usize,
+    /// Sequence in UNIQ_KEY.
+    key: Range<usize>,
+    /// Value of the property [`BUCKET`], if it has one.
+    bucket: Option<Range<usize>>,
+}
+
+impl Places {
+    fn behind(self, start: usize) -> Self {
+        let moved = |range: Range<usize>| start + range.start..start + range.end;
+        Self { trailer: start + self.trailer, key: moved(self.key), bucket: self.bucket.map(moved) }
+    }
 }
 
 impl Frame {
-    fn new(plan: &Plan) -> Result<Self> {
+    /// # Errors
+    /// When the plan cannot be encoded.
+    pub fn new(plan: &Plan) -> Result<Self> {
         let sends = &plan.sends;
         let size = sends.size as usize;
         let bodies = BodyMaker::new(plan.run, size);
@@ -310,33 +352,46 @@ impl Frame {
         if let Some(delay) = sends.timer_delay_ms {
             message::append_property(&mut properties, "TIMER_DELAY_MS", &delay.to_string());
         }
+        if sends.buckets {
+            message::append_property(&mut properties, BUCKET, BUCKET_MARK);
+        }
+        if plan.half {
+            message::append_property(&mut properties, "TRAN_MSG", "true");
+            message::append_property(&mut properties, "PGROUP", PRODUCER_GROUP);
+        }
+        let key_at = "UNIQ_KEY\u{1}".len() + KEY_PREFIX.len();
+        let bucket_at = properties.find(BUCKET_MARK);
         let mut body = Vec::new();
-        // Of each message: its trailer in the body; its sequence in the frame or, in a batch, in the body.
+        // Of a batch, with places in the body.
         let mut messages = Vec::new();
         for _ in 0..sends.batch {
             let sample = bodies.sample();
             if sends.batch == 1 {
                 body = sample;
-                messages.push((size - TRAILER_BYTES, 0));
                 break;
             }
             let start = body.len();
             let part = BatchPart { flag: 0, body: &sample, properties: properties.as_bytes() };
             ensure!(message::append_batch_part(&mut body, &part), "a message too long for a batch");
-            let key = body.len() - properties.len() + "UNIQ_KEY\u{1}".len() + KEY_PREFIX.len();
-            // 20 bytes before the body: total size, magic, CRC, flag, body length.
-            messages.push((start + 20 + size - TRAILER_BYTES, key));
+            let properties_at = body.len() - properties.len();
+            let place = |at: usize, mark: &str| properties_at + at..properties_at + at + mark.len();
+            messages.push(Places {
+                // 20 bytes before the body: total size, magic, CRC, flag, body length.
+                trailer: start + 20 + size - TRAILER_BYTES,
+                key: place(key_at, KEY_MARK),
+                bucket: bucket_at.map(|at| place(at, BUCKET_MARK)),
+            });
         }
         let queue_width = (plan.queues - 1).max(1).ilog10() as usize + 1;
         let queue = "0".repeat(queue_width);
         let code = if sends.batch > 1 { RequestCode::SendBatchMessage } else { RequestCode::SendMessageV2 };
         let header = SendMessageRequest {
-            producer_group: "bench-producer",
+            producer_group: PRODUCER_GROUP,
             topic: &plan.topic,
             default_topic: "TBW102",
             default_topic_queue_nums: i32::try_from(plan.queues)?.min(8),
             queue_id: 0,
-            sys_flag: 0,
+            sys_flag: if plan.half { PREPARED } else { 0 },
             born_timestamp: 1_700_000_000_000,
             flag: 0,
             properties: Some(&properties),
@@ -355,15 +410,15 @@ impl Frame {
         let body_len = request.body_len();
         let template = Template::new(request, plan.form)?;
         let body_at = template.len() - body_len;
-        let header_key = template.place_of(KEY_MARK.as_bytes())?;
-        let messages = messages
-            .into_iter()
-            .map(|(trailer, key)| {
-                let key =
-                    if sends.batch > 1 { body_at + key..body_at + key + KEY_MARK.len() } else { header_key.clone() };
-                (body_at + trailer, key)
-            })
-            .collect();
+        let messages = if sends.batch > 1 {
+            messages.into_iter().map(|places: Places| places.behind(body_at)).collect()
+        } else {
+            vec![Places {
+                trailer: body_at + size - TRAILER_BYTES,
+                key: template.place_of(KEY_MARK.as_bytes())?,
+                bucket: bucket_at.map(|_| template.place_of(BUCKET_MARK.as_bytes())).transpose()?,
+            }]
+        };
         Ok(Self {
             queue: template.place_of_field("e", queue_width)?,
             born: template.place_of_field("g", 13)?,
@@ -373,15 +428,19 @@ impl Frame {
         })
     }
 
-    fn append(&self, out: &mut Vec<u8>, opaque: u32, queue: u32, born: u64, first: (u32, u64, u64)) {
+    /// Appends the frame of a request; `first` is connection, sequence and due time of its first message.
+    pub fn append(&self, out: &mut Vec<u8>, opaque: u32, queue: u32, born: u64, first: (u32, u64, u64)) {
         let frame = self.template.append(out, opaque);
         write_digits(&mut frame[self.queue.clone()], queue.into());
         write_digits(&mut frame[self.born.clone()], born);
         let (connection, mut sequence, due) = first;
-        for (trailer, key) in &self.messages {
+        for places in &self.messages {
             // 16 bits of connection, 48 of sequence: unique within a run.
-            write_hex(&mut frame[key.clone()], u64::from(connection) << 48 | sequence);
-            if let Some(trailer) = frame[*trailer..].first_chunk_mut() {
+            write_hex(&mut frame[places.key.clone()], u64::from(connection) << 48 | sequence);
+            if let Some(bucket) = &places.bucket {
+                write_digits(&mut frame[bucket.clone()], bucket_of(sequence));
+            }
+            if let Some(trailer) = frame[places.trailer..].first_chunk_mut() {
                 self.bodies.write_trailer(trailer, connection, sequence, due);
             }
             sequence += 1;

@@ -2,29 +2,25 @@
 
 use super::answer::OPAQUE_MIN;
 
-/// Requests of a link that wait for their answer.
-pub struct Slots {
-    slots: Vec<Slot>,
+/// Requests of a link that wait for their answer, with what has to be known about each then.
+pub struct Slots<T> {
+    slots: Vec<Slot<T>>,
     free: Vec<u32>,
     generation: u32,
     generations: u32,
 }
 
-/// A request.
-#[derive(Clone, Copy, Debug)]
-pub struct Slot {
+#[derive(Clone, Copy)]
+struct Slot<T> {
     /// 0 for a free one.
     opaque: u32,
-    /// Queue it is for.
-    pub queue: u32,
-    /// When it was due.
-    pub due: u64,
+    request: T,
 }
 
-impl Slots {
+impl<T: Copy + Default> Slots<T> {
     /// Room for `count` requests.
     pub fn new(count: u32) -> Self {
-        let empty = Slot { opaque: 0, queue: 0, due: 0 };
+        let empty = Slot { opaque: 0, request: T::default() };
         Self {
             slots: vec![empty; count as usize],
             free: (0..count).collect(),
@@ -40,22 +36,21 @@ impl Slots {
     }
 
     /// Takes room for a request and gives it an opaque.
-    pub fn take(&mut self, queue: u32, due: u64) -> Option<u32> {
+    pub fn take(&mut self, request: T) -> Option<u32> {
         let slot = self.free.pop()?;
         self.generation = (self.generation + 1) % self.generations;
         let opaque = OPAQUE_MIN + self.generation * self.slots.len() as u32 + slot;
-        self.slots[slot as usize] = Slot { opaque, queue, due };
+        self.slots[slot as usize] = Slot { opaque, request };
         Some(opaque)
     }
 
     /// Gives back the room of the request with that opaque, if there is one.
-    pub fn give(&mut self, opaque: u32) -> Option<Slot> {
+    pub fn give(&mut self, opaque: u32) -> Option<T> {
         let index = opaque.checked_sub(OPAQUE_MIN)? % self.slots.len() as u32;
         let slot = self.slots.get_mut(index as usize).filter(|slot| slot.opaque == opaque)?;
-        let taken = *slot;
         slot.opaque = 0;
         self.free.push(index);
-        Some(taken)
+        Some(slot.request)
     }
 }
 
@@ -66,12 +61,12 @@ mod tests {
     #[test]
     fn every_opaque_is_answered_once() {
         let mut slots = Slots::new(3);
-        let taken: Vec<u32> = (0..3).map(|queue| slots.take(queue, 10).unwrap()).collect();
-        assert_eq!(slots.take(3, 10), None);
+        let taken: Vec<u32> = (0..3).map(|queue| slots.take((queue, 10)).unwrap()).collect();
+        assert_eq!(slots.take((3, 10)), None);
         assert!(!slots.any_free());
-        assert_eq!(slots.give(taken[1]).map(|slot| (slot.queue, slot.due)), Some((1, 10)));
+        assert_eq!(slots.give(taken[1]), Some((1, 10)));
         assert!(slots.give(taken[1]).is_none());
-        let again = slots.take(9, 20).unwrap();
+        let again = slots.take((9, 20)).unwrap();
         assert!(!taken.contains(&again));
         assert!(slots.give(5).is_none() && slots.give(u32::MAX).is_none());
         assert!(taken.iter().all(|opaque| (OPAQUE_MIN..=i32::MAX as u32).contains(opaque)));
@@ -81,7 +76,7 @@ mod tests {
     fn opaques_keep_ten_digits_when_they_wrap() {
         let mut slots = Slots::new(1 << 20);
         for _ in 0..3000 {
-            let opaque = slots.take(0, 0).unwrap();
+            let opaque = slots.take(()).unwrap();
             assert!((OPAQUE_MIN..=i32::MAX as u32).contains(&opaque));
             assert!(slots.give(opaque).is_some());
         }

@@ -17,12 +17,14 @@ pub struct Template {
 }
 
 impl Template {
-    /// Encodes `request` in `form`.
+    /// Encodes `request` in `form`; a code beyond 16 bits always goes as JSON.
     ///
     /// # Errors
     /// When the opaque is not found again, which would be a bug.
     pub fn new(mut request: RemotingCommand, form: SerializeType) -> Result<Self> {
         request.opaque = OPAQUE_MIN as i32;
+        let wide = i16::try_from(request.code).is_err();
+        let form = if wide { SerializeType::Json } else { form };
         request.serialize_type = form;
         let frame = request.to_frame().to_vec();
         let opaque = match form {

@@ -8,6 +8,8 @@ use crate::cases::{QUEUES, Send};
 const ROUTE_IN_FLIGHT: u32 = 64;
 /// Connections of route queries.
 const ROUTE_CONNECTIONS: u32 = 4;
+/// Connections that send to an orderly consumer.
+const ORDERLY_CONNECTIONS: u32 = 16;
 /// Bytes of a body where a case does not name any.
 const BODY: u32 = 1024;
 
@@ -58,6 +60,12 @@ impl Aim<'_> {
         if let Some(level) = send.delay_level {
             flags.extend(pair("--delay-level", level));
         }
+        if let Some(delay) = send.timer_delay_ms {
+            flags.extend(pair("--timer-delay-ms", delay));
+        }
+        if send.buckets {
+            flags.push("--buckets".to_owned());
+        }
         flags
     }
 
@@ -65,6 +73,25 @@ impl Aim<'_> {
     pub fn tail(&self, rate: u64) -> Vec<String> {
         let mut flags = self.common();
         flags.extend(pair("--rate", rate));
+        flags.extend(pair("--size", BODY));
+        flags
+    }
+
+    /// `bench load tail`, orderly
+    pub fn orderly(&self, rate: u64) -> Vec<String> {
+        let mut flags = self.tail(rate);
+        flags.push("--orderly".to_owned());
+        // A connection sends one message after the other, so that there is an order.
+        flags.extend(pair("--in-flight", ORDERLY_CONNECTIONS));
+        flags.extend(pair("--connections", ORDERLY_CONNECTIONS));
+        flags
+    }
+
+    /// `bench load transaction`
+    pub fn transactions(&self, in_flight: u32, connections: u32) -> Vec<String> {
+        let mut flags = self.common();
+        flags.extend(pair("--in-flight", in_flight));
+        flags.extend(pair("--connections", connections));
         flags.extend(pair("--size", BODY));
         flags
     }
@@ -88,6 +115,11 @@ impl Aim<'_> {
         flags.extend(self.lengths());
         flags
     }
+}
+
+/// `bench load filter` and `bench load pop`: all of a topic, whatever the time.
+pub fn backlog(address: SocketAddr, topic: &str) -> Vec<String> {
+    [pair("--addr", address), pair("--topic", topic), pair("--queues", QUEUES)].concat()
 }
 
 /// `bench load drain`: all of it, whatever the time.

@@ -51,7 +51,7 @@ pub fn run(turn: &Turn<'_>, sample: &mut Sample, client: Official, topic: &str, 
     Client::connect(turn.deployment.namesrv_address())?.await_route(topic, ROUTE_LIMIT)?;
     if client == Official::Consumer {
         let backlog = if turn.quick { CONSUMER_BACKLOG_QUICK } else { CONSUMER_BACKLOG };
-        turn.fill(sample, topic, 128, backlog)?;
+        turn.fill(sample, topic, 128, backlog, false)?;
     }
     let home = turn.deployment.store().with_file_name(format!("client-{class}"));
     std::fs::create_dir_all(&home)?;

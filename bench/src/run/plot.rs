@@ -56,7 +56,7 @@ pub fn write_all(folder: &Path, groups: &[Group], samples: &Samples) -> Result<V
     let cases: Vec<_> = groups.iter().flat_map(|group| &group.cases).collect();
     for case in &cases {
         let timed = match &case.work {
-            Work::Tail(_) => true,
+            Work::Tail(_) | Work::Orderly(_) => true,
             Work::Send(send) => send.rate.is_some(),
             Work::Drain { beside, .. } => beside.is_some(),
             _ => false,
@@ -72,9 +72,15 @@ pub fn write_all(folder: &Path, groups: &[Group], samples: &Samples) -> Result<V
         let name = format!("rate-{}-{connections}.svg", prefix.replace('/', "-"));
         write(name, in_flight(prefix, connections, samples))?;
     }
-    let names: Vec<&str> =
-        cases.iter().map(|case| case.name.as_str()).filter(|name| name.starts_with("send/1KiB")).collect();
-    write("cpu-send-1KiB.svg".to_owned(), cpu(&names, samples))?;
+    for (prefix, title, x_title) in [
+        ("send/1KiB", "sends of 1 KiB: server CPU seconds per million messages", "in flight x connections"),
+        ("kind/", "server CPU seconds per million messages", "kind of messages"),
+    ] {
+        let names: Vec<&str> =
+            cases.iter().map(|case| case.name.as_str()).filter(|name| name.starts_with(prefix)).collect();
+        let name = format!("cpu-{}.svg", prefix.trim_end_matches('/').replace('/', "-"));
+        write(name, cpu(title, x_title, &names, samples))?;
+    }
     Ok(written)
 }
 
@@ -104,12 +110,12 @@ fn in_flight(prefix: &str, connections: u32, samples: &Samples) -> Option<String
     chart(&title, "requests in flight", &depths.map(|depth| depth.to_string()), &lines)
 }
 
-fn cpu(cases: &[&str], samples: &Samples) -> Option<String> {
+fn cpu(title: &str, x_title: &str, cases: &[&str], samples: &Samples) -> Option<String> {
     let lines = lines(|side| {
         cases.iter().map(|case| samples.median(case, side, |sample| Some(sample.cpu_per_million))).collect()
     });
     let places: Vec<String> = cases.iter().map(|case| case.rsplit('/').next().unwrap_or(case).to_owned()).collect();
-    chart("sends of 1 KiB: server CPU seconds per million messages", "in flight x connections", &places, &lines)
+    chart(title, x_title, &places, &lines)
 }
 
 fn lines(values: impl Fn(Side) -> Vec<Option<f64>>) -> Vec<Line> {

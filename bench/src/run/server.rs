@@ -109,7 +109,7 @@ impl Deployment {
         let broker_keys = format!(
             "brokerClusterName=bench\nbrokerName=broker-a\nbrokerId=0\nbrokerIP1=127.0.0.1\nnamesrvAddr={}\n\
              listenPort={port}\nfastListenPort={}\nhaListenPort={}\nflushDiskType={}\n\
-             storePathRootDir={}\nstorePathCommitLog={}\n",
+             storePathRootDir={}\nstorePathCommitLog={}\nenablePropertyFilter=true\n",
             self.namesrv_address,
             port - 2,
             port + 1,

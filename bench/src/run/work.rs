@@ -89,6 +89,18 @@ impl Turn<'_> {
                 sample.fill(outcome);
             }
             Work::Restart { bytes, killed } => self.restart(&mut sample, *bytes, *killed)?,
+            Work::Transactions { in_flight, connections } => {
+                let flags = self.aim(&topic, QUEUES, seconds).transactions(*in_flight, *connections);
+                let outcome = self.load(&mut sample, "transaction", &flags, seconds)?;
+                sample.fill(outcome);
+            }
+            Work::Filter { messages } => self.backlog(&mut sample, "filter", *messages, &topic)?,
+            Work::Orderly(rate) => {
+                let flags = self.aim(&topic, QUEUES, seconds).orderly(self.rate(*rate)?);
+                let outcome = self.load(&mut sample, "tail", &flags, seconds)?;
+                sample.fill(outcome);
+            }
+            Work::Pop { messages } => self.backlog(&mut sample, "pop", *messages, &topic)?,
             Work::Official(client) => official::run(self, &mut sample, *client, &topic, seconds)?,
         }
         sample.disk_bytes = self.deployment.disk_bytes();
@@ -100,8 +112,7 @@ impl Turn<'_> {
     /// # Errors
     /// When the generator or the server fails.
     pub fn warm_up(&mut self, seconds: u32) -> Result<()> {
-        let send =
-            Send { size: 1024, in_flight: 64, connections: 16, batch: 1, rate: None, oneway: false, delay_level: None };
+        let send = Send::closed(1024, 64, 16);
         let mut nobody = Sample::new("warm-up", self.deployment.side(), self.round, self.durability);
         self.send(&mut nobody, &send, "bench-warm-up", QUEUES, seconds, || ()).map(drop)
     }
@@ -149,12 +160,11 @@ impl Turn<'_> {
         Ok(Client::connect(self.deployment.address())?.max_offsets(topic, queues)?.iter().sum())
     }
 
-    /// Sends batches to `topic` until it has `messages`; returns how many it has.
-    pub fn fill(&self, sample: &mut Sample, topic: &str, body: u32, messages: u64) -> Result<u64> {
+    /// Sends batches to `topic`, with `buckets` or without, until it has `messages`; returns how many it has.
+    pub fn fill(&self, sample: &mut Sample, topic: &str, body: u32, messages: u64, buckets: bool) -> Result<u64> {
         let pid = self.deployment.pid()?;
         Client::connect(self.deployment.address())?.create_topic(topic, QUEUES)?;
-        let batch =
-            Send { size: body, in_flight: 16, connections: 4, batch: 16, rate: None, oneway: false, delay_level: None };
+        let batch = Send { batch: 16, buckets, ..Send::closed(body, 16, 4) };
         for _ in 0..FILLS_MAX {
             let there = self.messages_in(topic, QUEUES)?;
             if there >= messages {
@@ -180,7 +190,7 @@ impl Turn<'_> {
         topic: &str,
         seconds: u32,
     ) -> Result<()> {
-        let there = self.fill(sample, BACKLOG, BACKLOG_BODY, messages)?;
+        let there = self.fill(sample, BACKLOG, BACKLOG_BODY, messages, false)?;
         if cold {
             // Java's clean stop takes 20 s.
             self.deployment.end_broker(if self.quick { End::Killed } else { End::Clean })?;
@@ -219,9 +229,19 @@ impl Turn<'_> {
         Ok(())
     }
 
+    /// Fills a topic with `messages` that have buckets, and has it read by a kind of load that takes the time it takes.
+    fn backlog(&self, sample: &mut Sample, kind: &str, messages: u64, topic: &str) -> Result<()> {
+        self.fill(sample, topic, BACKLOG_BODY, messages, true)?;
+        machine::settle(&self.deployment.store())?;
+        let flags = flags::backlog(self.deployment.address(), topic);
+        sample.load = format!("{kind} {}", flags.join(" "));
+        let outcome = self.generator.run(kind, &flags, self.deployment.pid()?, DRAIN_LIMIT, || ())?;
+        sample.fill(outcome);
+        Ok(())
+    }
+
     fn queues(&mut self, sample: &mut Sample, queues: u32, topic: &str, seconds: u32) -> Result<()> {
-        let send =
-            Send { size: 1024, in_flight: 64, connections: 16, batch: 1, rate: None, oneway: false, delay_level: None };
+        let send = Send::closed(1024, 64, 16);
         let outcome = self.send(sample, &send, topic, queues, seconds, || ())?;
         sample.fill(outcome);
         sample.queues = Some(queues);
@@ -244,11 +264,11 @@ impl Turn<'_> {
     }
 
     fn restart(&mut self, sample: &mut Sample, bytes: u64, killed: bool) -> Result<()> {
-        let mut acknowledged = self.fill(sample, RESTART, RESTART_BODY, bytes.div_ceil(RESTART_BODY.into()))?;
+        let mut acknowledged = self.fill(sample, RESTART, RESTART_BODY, bytes.div_ceil(RESTART_BODY.into()), false)?;
         let end = if killed { End::Killed } else { End::Clean };
         if killed {
             // So that the log's end is younger than its checkpoint.
-            acknowledged = self.fill(sample, RESTART, RESTART_BODY, acknowledged + 1)?;
+            acknowledged = self.fill(sample, RESTART, RESTART_BODY, acknowledged + 1, false)?;
         }
         let stopping = self.deployment.end_broker(end)?;
         let cpu_before = Instant::now();
