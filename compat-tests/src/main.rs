@@ -296,13 +296,17 @@ fn run_differential(arguments: &Arguments, target: &Target, report_dir: &Path) -
     eprintln!("differential, --seed {} --steps {} …", arguments.seed, arguments.steps);
     let java = Servers::Java(official::build(&official_folder(arguments))?);
     let broker = BROKERS[0];
-    let mut brokers = Vec::new();
+    let mut sides = Vec::new();
     for (name, servers) in [("java", &java), ("subject", servers)] {
         let folder = report_dir.join("servers").join(format!("differential-{name}"));
         let cluster = Cluster::start_some(servers, &folder, Flavour::Differential, &[broker])?;
-        brokers.push((probe::broker_address(cluster.namesrv_addr(), broker)?, cluster));
+        let addresses = differential::Addresses {
+            name_server: cluster.namesrv_addr().parse()?,
+            broker: probe::broker_address(cluster.namesrv_addr(), broker)?,
+        };
+        sides.push((addresses, cluster));
     }
-    differential::run(brokers[0].0, brokers[1].0, broker, arguments.seed, arguments.steps)
+    differential::run(sides[0].0, sides[1].0, broker, arguments.seed, arguments.steps)
 }
 
 fn run_clients(arguments: &Arguments, target: &Target) -> Result<Vec<Test>> {

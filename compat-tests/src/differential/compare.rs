@@ -45,7 +45,7 @@ pub struct Known {
 pub const KNOWN: [Known; 4] = [
     Known {
         applies: |request, java, ours| {
-            matches!(request.code, 200_050 | 200_053)
+            matches!(request.code, 200_050 | 200_053 | 200_054)
                 && java.code == ours.code
                 && ours.code != 0
                 && ours.fields.is_empty()
@@ -131,6 +131,7 @@ fn body(bytes: &[u8]) -> String {
     match serde_json::from_str::<Value>(&probe::quote_number_keys(&text)) {
         Ok(mut value) => {
             sort(&mut value);
+            hide_addresses(&mut value);
             value.to_string()
         }
         Err(_) => text.into_owned(),
@@ -146,6 +147,15 @@ fn sort(value: &mut Value) {
         }
         Value::Object(fields) => fields.values_mut().for_each(sort),
         _ => {}
+    }
+}
+
+/// The addresses of brokers in a route.
+fn hide_addresses(route: &mut Value) {
+    for broker in route.get_mut("brokerDatas").and_then(Value::as_array_mut).into_iter().flatten() {
+        for (_, address) in broker.get_mut("brokerAddrs").and_then(Value::as_object_mut).into_iter().flatten() {
+            *address = Value::from("…");
+        }
     }
 }
 

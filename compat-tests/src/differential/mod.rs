@@ -21,6 +21,7 @@ use crate::report::{Outcome, Test};
 
 const SUITE: &str = "differential";
 const SUCCESS: i64 = 0;
+const BATCH_ACK: i32 = 200_151;
 /// Acknowledged, with something still open (`FLUSH_DISK_TIMEOUT`, `SLAVE_NOT_AVAILABLE`, `FLUSH_SLAVE_TIMEOUT`).
 const STORED: [i64; 4] = [0, 10, 11, 12];
 /// Questions are asked again for so long before different answers count: queues and index follow the log in a moment.
@@ -29,7 +30,16 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Differences shown for a request code.
 const SHOWN: usize = 3;
 
-/// One of the two servers.
+/// Where the two servers of a side are.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// Of the name server.
+    pub name_server: SocketAddr,
+    /// Of its broker.
+    pub broker: SocketAddr,
+}
+
+/// One of the two sides.
 struct Side {
     connections: Vec<Connection>,
     /// Values of placeholders.
@@ -37,14 +47,27 @@ struct Side {
 }
 
 impl Side {
-    fn open(broker: SocketAddr) -> Result<Self> {
-        let connections = (0..CLIENTS).map(|_| Connection::open(broker)).collect::<Result<_>>()?;
+    fn open(servers: Addresses) -> Result<Self> {
+        let mut connections = (0..CLIENTS).map(|_| Connection::open(servers.broker)).collect::<Result<Vec<_>>>()?;
+        connections.push(Connection::open(servers.name_server)?);
         Ok(Self { connections, values: BTreeMap::new() })
     }
 
     fn ask(&mut self, request: &Request) -> Result<Answer> {
         let fields = request.fields.iter().map(|(name, value)| (name.clone(), self.resolve(value))).collect();
-        self.connections[request.client].ask(request.code, &fields, &request.body)
+        let body = if request.code == BATCH_ACK { self.resolve_in(&request.body) } else { request.body.clone() };
+        self.connections[request.client].ask(request.code, &fields, &body)
+    }
+
+    /// A body of JSON whose placeholders stand for numbers.
+    fn resolve_in(&self, body: &[u8]) -> Vec<u8> {
+        let mut text = String::from_utf8_lossy(body).into_owned();
+        for (name, value) in
+            self.values.iter().filter(|(name, _)| name.starts_with("poptime") || name.starts_with("rev"))
+        {
+            text = text.replace(&format!("\"{{{name}}}\""), value);
+        }
+        text.into_bytes()
     }
 
     fn resolve(&self, text: &str) -> String {
@@ -68,6 +91,9 @@ impl Side {
             self.values.insert(format!("recall.{}", known.recalls.len()), handle.clone());
         }
         for (n, handle) in (known.popped.len()..).zip(handles(request, answer, broker)) {
+            let mut parts = handle.split(' ').skip(1);
+            self.values.insert(format!("poptime.{n}"), parts.next().unwrap_or_default().to_owned());
+            self.values.insert(format!("revive.{n}"), parts.nth(1).unwrap_or_default().to_owned());
             self.values.insert(format!("handle.{n}"), handle);
         }
     }
@@ -109,13 +135,15 @@ fn learn(known: &mut Known, request: &Request, answer: &Answer, broker: &str) {
         let half = field("i", "properties").contains("TRAN_MSG");
         known.sent.push(Sent { topic: field("b", "topic"), half });
     }
-    if !handles(request, answer, broker).is_empty() {
+    let handles = handles(request, answer, broker);
+    if let Some(start_offset) = handles.first().and_then(|handle| handle.split(' ').next()?.parse().ok()) {
         let group = field("consumerGroup", "consumerGroup");
         for record in records::parse_all(&answer.body).unwrap_or_default() {
             known.popped.push(Popped {
                 topic: record.topic,
                 group: group.clone(),
                 queue_id: record.queue_id,
+                start_offset,
                 queue_offset: record.queue_offset,
             });
         }
@@ -135,7 +163,7 @@ struct Tally {
 ///
 /// # Errors
 /// When a broker cannot be reached or closes a connection.
-pub fn run(java: SocketAddr, ours: SocketAddr, broker: &str, seed: u64, steps: usize) -> Result<Vec<Test>> {
+pub fn run(java: Addresses, ours: Addresses, broker: &str, seed: u64, steps: usize) -> Result<Vec<Test>> {
     let mut sides = [Side::open(java)?, Side::open(ours)?];
     let mut script = Script::new(seed, broker);
     let mut known = Known::default();

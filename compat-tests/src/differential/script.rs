@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -19,8 +21,10 @@ pub const QUEUES: i32 = 4;
 pub const GROUPS: [&str; 3] = ["DiffGroupA", "DiffGroupB", "DiffGroupC"];
 /// Groups that pop. Their offsets are not set by hand: what a pop makes of an offset beyond its queue is not compared.
 const POPPING_GROUPS: [&str; 2] = ["DiffPoppersA", "DiffPoppersB"];
-/// Connections, each a client of its own.
+/// Connections to the broker, each a client of its own.
 pub const CLIENTS: usize = 3;
+/// The connection to the name server.
+pub const TO_NAME_SERVER: usize = CLIENTS;
 /// Producers' group of half messages.
 const PRODUCERS: &str = "DiffProducers";
 const TAGS: [&str; 3] = ["A", "B", "C"];
@@ -42,7 +46,7 @@ pub struct Request {
     pub client: usize,
     /// extFields.
     pub fields: BTreeMap<String, String>,
-    /// Body.
+    /// Body; placeholders count in that of a batch of acknowledgements.
     pub body: Vec<u8>,
     /// Changes nothing, and may see what the broker does a moment later: asked again before it counts as a difference.
     pub reads: bool,
@@ -86,7 +90,7 @@ impl Request {
 pub struct Known {
     /// Messages that were stored: topic, queue, half message. Placeholders `{physical.N}`, `{msgid.N}`, `{queueoffset.N}`.
     pub sent: Vec<Sent>,
-    /// Messages that were popped. Placeholder `{handle.N}`.
+    /// Messages that were popped. Placeholders `{handle.N}`, and of it `{poptime.N}`, `{revive.N}`.
     pub popped: Vec<Popped>,
     /// Handles to recall by. Placeholder `{recall.N}`.
     pub recalls: Vec<String>,
@@ -110,6 +114,8 @@ pub struct Popped {
     pub group: String,
     /// Queue.
     pub queue_id: i32,
+    /// First offset of its pop.
+    pub start_offset: i64,
     /// Offset.
     pub queue_offset: i64,
 }
@@ -126,7 +132,7 @@ pub struct Script {
 type Maker = fn(&mut Script, &Known) -> Option<Request>;
 
 /// How often, and what.
-const MAKERS: [(u32, Maker); 27] = [
+const MAKERS: [(u32, Maker); 31] = [
     (24, Script::send_v2),
     (8, Script::send),
     (6, Script::send_batch),
@@ -150,9 +156,13 @@ const MAKERS: [(u32, Maker); 27] = [
     (5, Script::end_transaction),
     (2, Script::check_client),
     (2, Script::reply),
+    (1, Script::reply_v1),
+    (3, Script::route),
     (3, Script::recall),
     (4, Script::query_assignment),
     (10, Script::pop_family),
+    (2, Script::batch_ack),
+    (3, Script::notification),
     (1, Script::lite_family),
 ];
 
@@ -645,16 +655,40 @@ impl Script {
     }
 
     fn reply(&mut self, _: &Known) -> Option<Request> {
-        let mut fields = self.send_fields(true, false);
+        let fields = self.reply_fields(true);
+        Some(Request { fields, ..Request::new(325, "SEND_REPLY_MESSAGE_V2", &[]) }.body(self.message_body()))
+    }
+
+    fn reply_v1(&mut self, _: &Known) -> Option<Request> {
+        let fields = self.reply_fields(false);
+        Some(Request { fields, ..Request::new(324, "SEND_REPLY_MESSAGE", &[]) }.body(self.message_body()))
+    }
+
+    fn reply_fields(&mut self, letters: bool) -> BTreeMap<String, String> {
+        let mut fields = self.send_fields(letters, false);
+        let (sys_flag, properties) = if letters { ("f", "i") } else { ("sysFlag", "properties") };
         // Java drops the flag of a compressed body when it stores a reply; here it stays.
-        fields.insert("f".to_owned(), "0".to_owned());
+        fields.insert(sys_flag.to_owned(), "0".to_owned());
         let key = self.unique_key();
-        let properties = format!(
+        let text = format!(
             "UNIQ_KEY\u{1}{key}\u{2}MSG_TYPE\u{1}reply\u{2}CORRELATION_ID\u{1}c{}\u{2}REPLY_TO_CLIENT\u{1}nobody@1\u{2}",
             self.made
         );
-        fields.insert("i".to_owned(), properties);
-        Some(Request { fields, ..Request::new(325, "SEND_REPLY_MESSAGE_V2", &[]) }.body(self.message_body()))
+        fields.insert(properties.to_owned(), text);
+        fields
+    }
+
+    fn route(&mut self, _: &Known) -> Option<Request> {
+        let topic = match self.rng.random_range(0..10) {
+            0 => "TBW102".to_owned(),
+            1 => "DefaultCluster".to_owned(),
+            _ => self.topic(),
+        };
+        let mut request = Request::new(105, "GET_ROUTEINFO_BY_TOPIC", &[("topic", &topic)]).reads();
+        if self.rng.random_bool(0.5) {
+            request.fields.insert("acceptStandardJsonOnly".to_owned(), self.rng.random_bool(0.5).to_string());
+        }
+        Some(Request { client: TO_NAME_SERVER, ..request })
     }
 
     fn recall(&mut self, known: &Known) -> Option<Request> {
@@ -697,6 +731,38 @@ impl Script {
         let mut request = Request::new(200_053, "CHANGE_MESSAGE_INVISIBLETIME", &fields);
         request.fields.insert("invisibleTime".to_owned(), "3600000".to_owned());
         Some(request)
+    }
+
+    fn batch_ack(&mut self, known: &Known) -> Option<Request> {
+        let mut acks = Vec::new();
+        for _ in 0..self.rng.random_range(1..4) {
+            let n = self.rng.random_range(0..known.popped.len().max(1));
+            let popped = known.popped.get(n)?;
+            let bit = u32::try_from(popped.queue_offset - popped.start_offset).ok()?;
+            let bits = 1_u64.checked_shl(bit)?.to_le_bytes();
+            let used = bits.iter().rposition(|byte| *byte != 0)?;
+            acks.push(json!({
+                "c": popped.group, "t": popped.topic, "r": "0", "q": popped.queue_id, "so": popped.start_offset,
+                "pt": format!("{{poptime.{n}}}"), "rq": format!("{{revive.{n}}}"), "it": 3_600_000,
+                "b": BASE64_STANDARD.encode(&bits[..=used]),
+            }));
+        }
+        let body = json!({ "brokerName": self.broker, "acks": acks });
+        Some(Request::new(200_151, "BATCH_ACK_MESSAGE", &[]).json(&body))
+    }
+
+    fn notification(&mut self, _: &Known) -> Option<Request> {
+        let group = self.one_of(&POPPING_GROUPS);
+        let topic = self.topic();
+        let fields: [(&str, &dyn ToString); 6] = [
+            ("consumerGroup", &group),
+            ("topic", &topic),
+            ("queueId", &self.queue()),
+            ("pollTime", &0),
+            ("bornTime", &0),
+            ("order", &false),
+        ];
+        Some(Request::new(200_054, "NOTIFICATION", &fields).reads())
     }
 
     fn pop(&mut self) -> Request {
