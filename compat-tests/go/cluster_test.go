@@ -127,6 +127,12 @@ func anyBroker(t *testing.T) string {
 func topicOn(t *testing.T, queues int, brokers ...string) string {
 	t.Helper()
 	topic := unique("GoTopic")
+	makeTopic(t, topic, queues, brokers...)
+	return topic
+}
+
+func makeTopic(t *testing.T, topic string, queues int, brokers ...string) {
+	t.Helper()
 	tool, err := admin.NewAdmin(admin.WithResolver(resolver()))
 	must(t, err)
 	defer tool.Close()
@@ -147,7 +153,6 @@ func topicOn(t *testing.T, queues int, brokers ...string) string {
 		found, err := publishQueues(topic)
 		return err == nil && len(found) == queues*len(brokers)
 	})
-	return topic
 }
 
 func newProducer(t *testing.T, options ...producer.Option) rocketmq.Producer {
