@@ -63,6 +63,10 @@ config_enum! {
     }
 }
 
+/// Light queues without `enableLmqQuota`. Java has no bound then; each takes about a kilobyte of memory and a sparse
+/// file.
+const LIGHT_QUEUES_MAX: usize = 1_000_000;
+
 /// The whole configuration of a broker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BrokerSettings {
@@ -182,6 +186,15 @@ impl BrokerSettings {
         })
     }
 
+    /// How many light queues there may be.
+    pub fn light_queues_max(&self) -> usize {
+        let keys = &self.store;
+        match keys.enable_lmq_quota {
+            true => usize::try_from(keys.max_lmq_consume_queue_num).unwrap_or_default(),
+            false => LIGHT_QUEUES_MAX,
+        }
+    }
+
     /// The store's part of the settings.
     pub fn store_config(&self) -> StoreConfig {
         let keys = &self.store;
@@ -197,6 +210,8 @@ impl BrokerSettings {
             mapper_file_size_batch_consume_queue: bytes(keys.mapper_file_size_batch_consume_queue),
             enable_consume_queue_ext: keys.enable_consume_queue_ext,
             mapped_file_size_consume_queue_ext: bytes(keys.mapped_file_size_consume_queue_ext),
+            light_queues: keys.enable_lmq && keys.enable_multi_dispatch,
+            light_queues_max: self.light_queues_max(),
             max_message_size: bytes(keys.max_message_size),
             flush_disk_type: match keys.flush_disk_type {
                 FlushDiskType::Async => hypergol_store::FlushDiskType::AsyncFlush,
@@ -338,8 +353,9 @@ pub fn warn_of_ineffective(settings: &BrokerSettings) {
         ("duplicationEnable", store.duplication_enable),
         ("enabledAppendPropCRC", store.enabled_append_prop_crc),
         ("forceVerifyPropCRC", store.force_verify_prop_crc),
-        ("enableLmq", store.enable_lmq),
-        ("enableMultiDispatch", store.enable_multi_dispatch),
+        ("enableLmq", store.enable_lmq && !store.enable_multi_dispatch),
+        ("enableMultiDispatch", store.enable_multi_dispatch && !store.enable_lmq),
+        ("combineCQUseRocksdbForLmq", store.combine_cq_use_rocksdb_for_lmq),
         ("enableSlaveActingMaster", broker.enable_slave_acting_master),
         ("enableRemoteEscape", broker.enable_remote_escape),
         ("timerWheelSnapshotFlush", store.timer_wheel_snapshot_flush),

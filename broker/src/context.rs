@@ -149,8 +149,8 @@ impl Broker {
             };
             Ok((
                 timers,
-                Groups::load(&folder, &config_writer)?,
-                Offsets::load(&folder, &config_writer)?,
+                Groups::load(&folder, &config_writer, current.store.enable_lmq)?,
+                Offsets::load(&folder, &config_writer, current.store.enable_lmq)?,
                 RequestModes::load(&folder, &config_writer)?,
                 Pop::load(&current, &folder, &config_writer, store.clone(), store_host, held_pops)?,
             ))
@@ -174,7 +174,11 @@ impl Broker {
             topic_routes: TopicRoutes::default(),
             held_pulls,
             pop,
-            stats: BrokerStats::new(&current.broker.broker_cluster_name, current.broker.enable_detail_stat),
+            stats: BrokerStats::new(
+                &current.broker.broker_cluster_name,
+                current.broker.enable_detail_stat,
+                current.store.enable_lmq && !current.broker.enable_lmq_stats,
+            ),
             admin: AdminState::default(),
             unique_keys: UniqueKeys::new(ip),
             client: Client::with_tls(Arc::new(NoRequests), Limits::default(), tls),

@@ -8,6 +8,7 @@ use dashmap::DashMap;
 use hypergol_remoting::protocol::body::group::{SubscriptionGroupConfig, SubscriptionGroupWrapper};
 use hypergol_remoting::protocol::body::topic::DataVersion;
 use hypergol_remoting::protocol::fastjson::Body;
+use hypergol_store::light;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
@@ -36,6 +37,8 @@ pub const FORBIDDEN_READ: i32 = 1 << 2;
 pub struct Groups {
     table: Arc<Table>,
     file: ConfigFile,
+    /// `enableLmq`: every name of a light queue is a group with the settings of a new one, without being kept.
+    light: bool,
     change: Mutex<()>,
 }
 
@@ -59,11 +62,12 @@ impl Table {
 }
 
 impl Groups {
-    /// Loads `config/subscriptionGroup.json` of `folder` over the system's groups.
+    /// Loads `config/subscriptionGroup.json` of `folder` over the system's groups. `light`: names of light queues are
+    /// groups, too.
     ///
     /// # Errors
     /// [`BrokerError::Damaged`].
-    pub fn load(folder: &Path, writer: &ConfigWriter) -> Result<Self, BrokerError> {
+    pub fn load(folder: &Path, writer: &ConfigWriter, light: bool) -> Result<Self, BrokerError> {
         let groups = DashMap::new();
         for name in SYSTEM_GROUPS {
             groups.insert(name.to_owned(), Arc::new(SubscriptionGroupConfig::new(name)));
@@ -87,12 +91,19 @@ impl Groups {
             let table = table.clone();
             move || table.wrapper().encode_pretty()
         });
-        Ok(Self { table, file, change: Mutex::default() })
+        Ok(Self { table, file, light, change: Mutex::default() })
     }
 
     /// The settings of a group, if there is one.
     pub fn get(&self, name: &str) -> Option<Arc<SubscriptionGroupConfig>> {
+        if self.is_light(name) {
+            return light::is_legal(name).then(|| Arc::new(SubscriptionGroupConfig::new(name)));
+        }
         self.table.groups.get(name).map(|group| group.value().clone())
+    }
+
+    fn is_light(&self, name: &str) -> bool {
+        self.light && light::is_light(name)
     }
 
     /// The settings of a group, which is created where the configuration allows it and the name is legal.
@@ -115,10 +126,10 @@ impl Groups {
     }
 
     /// Creates groups or replaces their settings; `written` is called when they are on disk. The caller has checked
-    /// the names and worked out the attributes.
+    /// the names and worked out the attributes. Settings of light queues are passed over, as in Java.
     pub fn update(&self, groups: Vec<SubscriptionGroupConfig>, written: WrittenCallback) {
         let change = self.change.lock();
-        for group in groups {
+        for group in groups.into_iter().filter(|group| !self.is_light(&group.group_name)) {
             self.insert(group);
         }
         drop(change);
@@ -207,7 +218,7 @@ mod tests {
     fn groups_are_created_where_that_is_allowed() {
         let folder = tempfile::tempdir().unwrap();
         let writer = ConfigWriter::start(folder.path().to_owned());
-        let groups = Groups::load(folder.path(), &writer).unwrap();
+        let groups = Groups::load(folder.path(), &writer, false).unwrap();
         assert_eq!(groups.len(), 8);
         let mut config = BrokerKeys { auto_create_subscription_group: false, ..BrokerKeys::default() };
         assert!(groups.find_or_create(&config, "TOOLS_CONSUMER").is_some());
@@ -221,10 +232,21 @@ mod tests {
     }
 
     #[test]
+    fn light_queues_are_groups_that_are_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = ConfigWriter::start(folder.path().to_owned());
+        assert!(Groups::load(folder.path(), &writer, false).unwrap().get("%LMQ%a").is_none());
+        let groups = Groups::load(folder.path(), &writer, true).unwrap();
+        assert!(groups.get("%LMQ%a").unwrap().consume_enable && groups.get("%LMQ%a/b").is_none());
+        groups.update(vec![SubscriptionGroupConfig::new("%LMQ%a")], Box::new(|_| ()));
+        assert_eq!(groups.len(), 8);
+    }
+
+    #[test]
     fn groups_survive_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let writer = ConfigWriter::start(folder.path().to_owned());
-        let groups = Groups::load(folder.path(), &writer).unwrap();
+        let groups = Groups::load(folder.path(), &writer, false).unwrap();
         let (done, wait) = mpsc::channel();
         let config = SubscriptionGroupConfig { retry_max_times: 3, ..SubscriptionGroupConfig::new("g") };
         groups.update(vec![config.clone()], Box::new(move |result| done.send(result).unwrap()));
@@ -234,7 +256,7 @@ mod tests {
         assert!(!groups.is_forbidden("g", "U", FORBIDDEN_READ));
         writer.shutdown();
         let writer = ConfigWriter::start(folder.path().to_owned());
-        let again = Groups::load(folder.path(), &writer).unwrap();
+        let again = Groups::load(folder.path(), &writer, false).unwrap();
         assert_eq!(again.wrapper(), groups.wrapper());
         again.set_forbidden("g", "T", 0);
         assert_eq!(again.forbidden("g", "T"), 0);

@@ -1,7 +1,10 @@
-//! Consumer offsets, kept in `config/consumerOffset.json`.
+//! Consumer offsets, kept in `config/consumerOffset.json`, or with `enableLmq` in `config/lmqConsumerOffset.json`.
 //!
 //! For each topic and group: the offset committed for each queue, the offset behind what was last pulled, and offsets
 //! that an administrator has set and the group has not taken up yet. The last ones live in memory only, as in Java.
+//!
+//! A group that has the name of a light queue has one position in each topic, whatever the queue; the file keeps these
+//! apart (`LmqConsumerOffsetManager`).
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +16,7 @@ use dashmap::DashMap;
 use hypergol_remoting::body;
 use hypergol_remoting::protocol::body::topic::DataVersion;
 use hypergol_remoting::protocol::fastjson::Body;
+use hypergol_store::light;
 use parking_lot::Mutex;
 
 use crate::error::BrokerError;
@@ -20,6 +24,8 @@ use crate::persist::{self, ConfigFile, ConfigWriter, WrittenCallback};
 
 /// Name of the file.
 const FILE: &str = "consumerOffset.json";
+/// Its name with `enableLmq`.
+const LIGHT_FILE: &str = "lmqConsumerOffset.json";
 /// Between topic and group in a key; legal in neither.
 const SEPARATOR: char = '@';
 
@@ -31,6 +37,8 @@ body! {
         "dataVersion" data_version: DataVersion,
         /// Derived from the offset table, for people; not read.
         "groupTopicMap" group_topic_map: BTreeMap<String, Vec<String>>,
+        /// `topic@group` to committed offset, of groups that have the name of a light queue; only with `enableLmq`.
+        "lmqOffsetTable" lmq_offset_table: Option<BTreeMap<String, i64>>,
         /// `topic@group` to queue to committed offset.
         "offsetTable" offset_table: BTreeMap<String, BTreeMap<i32, i64>>,
         /// `topic@group` to queue to the offset behind what was last pulled.
@@ -46,6 +54,8 @@ pub struct Offsets {
 
 #[derive(Default)]
 struct Table {
+    /// `enableLmq`.
+    light: bool,
     positions: DashMap<String, Mutex<Positions>>,
     version: Mutex<DataVersion>,
     commits: AtomicU64,
@@ -71,9 +81,12 @@ impl Table {
 
     fn contents(&self) -> ConsumerOffsetFile {
         let mut file = ConsumerOffsetFile { data_version: self.version.lock().clone(), ..Default::default() };
+        let mut light = BTreeMap::new();
         for entry in &self.positions {
             let positions = entry.value().lock();
-            if !positions.committed.is_empty() {
+            if self.is_light(split(entry.key()).map_or("", |(_, group)| group)) {
+                light.extend(positions.committed.get(&light::QUEUE_ID).map(|offset| (entry.key().clone(), *offset)));
+            } else if !positions.committed.is_empty() {
                 if let Some((topic, group)) = split(entry.key()) {
                     file.group_topic_map.entry(group.to_owned()).or_default().push(topic.to_owned());
                 }
@@ -83,18 +96,32 @@ impl Table {
                 file.pull_offset_table.insert(entry.key().clone(), positions.pulled.clone());
             }
         }
+        file.lmq_offset_table = self.light.then_some(light);
         file
+    }
+
+    fn is_light(&self, group: &str) -> bool {
+        self.light && light::is_light(group)
     }
 }
 
 impl Offsets {
-    /// Loads `config/consumerOffset.json` of `folder`.
+    /// Loads the file of `folder`. `light` is `enableLmq`; where its file does not exist yet, the other one is taken,
+    /// so that no group starts anew when the switch is turned on.
     ///
     /// # Errors
     /// [`BrokerError::Damaged`].
-    pub fn load(folder: &Path, writer: &ConfigWriter) -> Result<Self, BrokerError> {
-        let table = Arc::new(Table::default());
-        if let Some(loaded) = persist::load::<ConsumerOffsetFile>(folder, FILE)? {
+    pub fn load(folder: &Path, writer: &ConfigWriter, light: bool) -> Result<Self, BrokerError> {
+        let table = Arc::new(Table { light, ..Table::default() });
+        let name = if light { LIGHT_FILE } else { FILE };
+        let loaded = match persist::load::<ConsumerOffsetFile>(folder, name)? {
+            None if light => persist::load(folder, FILE)?,
+            loaded => loaded,
+        };
+        if let Some(loaded) = loaded {
+            for (key, offset) in loaded.lmq_offset_table.unwrap_or_default() {
+                table.positions.entry(key).or_default().lock().committed.insert(light::QUEUE_ID, offset);
+            }
             *table.version.lock() = loaded.data_version;
             for (key, committed) in loaded.offset_table {
                 table.positions.entry(key).or_default().lock().committed = committed;
@@ -103,7 +130,7 @@ impl Offsets {
                 table.positions.entry(key).or_default().lock().pulled = pulled;
             }
         }
-        let file = writer.file(FILE, {
+        let file = writer.file(name, {
             let table = table.clone();
             move || table.contents().encode_pretty()
         });
@@ -112,6 +139,7 @@ impl Offsets {
 
     /// Commits an offset. Every `version_step` commits the version of the table rises (`consumerOffsetUpdateVersionStep`).
     pub fn commit(&self, topic: &str, group: &str, queue_id: i32, offset: i64, version_step: i64) {
+        let queue_id = self.queue(group, queue_id);
         self.change(topic, group, |positions| {
             positions.committed.insert(queue_id, offset);
         });
@@ -130,6 +158,7 @@ impl Offsets {
 
     /// The committed offset, or with `with_reset` the one an administrator has set and the group has not taken up.
     pub fn committed(&self, topic: &str, group: &str, queue_id: i32, with_reset: bool) -> Option<i64> {
+        let queue_id = self.queue(group, queue_id);
         self.look(topic, group, |positions| {
             let reset = positions.reset.get(&queue_id).filter(|_| with_reset);
             reset.or_else(|| positions.committed.get(&queue_id)).copied()
@@ -232,6 +261,11 @@ impl Offsets {
         self.file.written(done);
     }
 
+    /// The queue that a group's position in a queue is that of.
+    fn queue(&self, group: &str, queue_id: i32) -> i32 {
+        if self.table.is_light(group) { light::QUEUE_ID } else { queue_id }
+    }
+
     fn look<T>(&self, topic: &str, group: &str, look: impl FnOnce(&Positions) -> T) -> Option<T> {
         with_key(topic, group, |key| self.table.positions.get(key).map(|entry| look(&entry.lock())))
     }
@@ -282,7 +316,7 @@ mod tests {
 
     fn offsets(folder: &Path) -> (Offsets, Arc<ConfigWriter>) {
         let writer = ConfigWriter::start(folder.to_owned());
-        (Offsets::load(folder, &writer).unwrap(), writer)
+        (Offsets::load(folder, &writer, false).unwrap(), writer)
     }
 
     #[test]
@@ -319,6 +353,36 @@ mod tests {
         offsets.remove_group("g");
         assert!(offsets.topics_of("g").is_empty());
         assert_eq!(offsets.last_pulled("P", "g", 0), None);
+    }
+
+    #[test]
+    fn groups_of_light_queues_have_one_position_and_a_table_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let (before, writer) = offsets(folder.path());
+        before.commit("T", "g", 3, 5, 0);
+        let (done, wait) = mpsc::channel();
+        before.persist_then(Box::new(move |result| done.send(result).unwrap()));
+        wait.recv().unwrap().unwrap();
+        let offsets = Offsets::load(folder.path(), &writer, true).unwrap();
+        assert_eq!(offsets.committed("T", "g", 3, false), Some(5), "the switch was turned on");
+        offsets.commit("%LMQ%a", "%LMQ%a", 7, 11, 0);
+        assert_eq!(offsets.committed("%LMQ%a", "%LMQ%a", 2, true), Some(11));
+        assert_eq!(offsets.of("%LMQ%a", "%LMQ%a"), [(0, 11)].into());
+        offsets.commit("%LMQ%a", "g", 0, 9, 0);
+        let (done, wait) = mpsc::channel();
+        offsets.persist_then(Box::new(move |result| done.send(result).unwrap()));
+        wait.recv().unwrap().unwrap();
+        let text = std::fs::read_to_string(folder.path().join(LIGHT_FILE)).unwrap();
+        let flat: String = text.split_whitespace().collect();
+        assert!(
+            flat.contains(
+                r#""lmqOffsetTable":{"%LMQ%a@%LMQ%a":11},"offsetTable":{"%LMQ%a@g":{0:9},"T@g":{3:5}},"pullOffset"#
+            ),
+            "{flat}"
+        );
+        let again = Offsets::load(folder.path(), &writer, true).unwrap();
+        let tables = |offsets: &Offsets| (offsets.contents().lmq_offset_table, offsets.contents().offset_table);
+        assert_eq!(tables(&again), tables(&offsets));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use dashmap::DashMap;
+use hypergol_store::light;
 use parking_lot::RwLock;
 
 use self::item::{Clock, Item};
@@ -166,17 +167,21 @@ pub struct BrokerStats {
     cluster: String,
     /// `enableDetailStat`: count by queue too.
     by_queue: bool,
+    /// What belongs to light queues is counted under their prefix: there may be very many (`enableLmqStats`).
+    merges_light: bool,
     topics: DashMap<Box<str>, Arc<TopicStats>>,
     sets: [ItemSet; StatName::TABLE.len()],
     clock: Clock,
 }
 
 impl BrokerStats {
-    /// Counts for a broker of `cluster`; by queue too where `enable_detail_stat` says so.
-    pub fn new(cluster: &str, enable_detail_stat: bool) -> Self {
+    /// Counts for a broker of `cluster`; by queue too where `enable_detail_stat` says so, and all light queues as one
+    /// where `merges_light` does.
+    pub fn new(cluster: &str, enable_detail_stat: bool, merges_light: bool) -> Self {
         Self {
             cluster: cluster.to_owned(),
             by_queue: enable_detail_stat,
+            merges_light,
             topics: DashMap::new(),
             // One shard would do for most sets, but the number of shards is a matter of the machine, not of the set.
             sets: std::array::from_fn(|_| DashMap::with_shard_amount(2)),
@@ -186,7 +191,7 @@ impl BrokerStats {
 
     /// Counts a send: `messages` of `bytes` in all, stored within `latency_ms`.
     pub fn put(&self, topic: &str, queue_id: i32, messages: i64, bytes: i64, latency_ms: i64, system_topic: bool) {
-        let stats = self.topic(topic);
+        let stats = self.topic(self.name(topic));
         stats.put.add([messages, bytes]);
         if let Some(queue) = stats.queue(queue_id) {
             queue.add([messages, bytes, latency_ms]);
@@ -199,6 +204,7 @@ impl BrokerStats {
 
     /// Counts a pull that found `messages` of `bytes` in all.
     pub fn get(&self, group: &str, topic: &str, queue_id: i32, messages: i64, bytes: i64, system_topic: bool) {
+        let (group, topic) = (self.name(group), self.name(topic));
         with_key(|key| {
             let _ = write!(key, "{topic}@{group}");
             self.add(StatName::GroupGetNums, key, messages);
@@ -218,6 +224,7 @@ impl BrokerStats {
 
     /// Counts how long a pull's read took.
     pub fn get_latency(&self, group: &str, topic: &str, queue_id: i32, latency_ms: i64) {
+        let (group, topic) = (self.name(group), self.name(topic));
         with_key(|key| {
             let _ =
                 if self.by_queue { write!(key, "{queue_id}@{topic}@{group}") } else { write!(key, "{topic}@{group}") };
@@ -227,9 +234,14 @@ impl BrokerStats {
 
     /// Counts a message sent back for a retry.
     pub fn send_back(&self, group: &str, topic: &str) {
+        self.add_to_group(StatName::SndbckPutNums, topic, group, 1);
+    }
+
+    /// Adds to the item of a topic and a group, as one addition.
+    pub fn add_to_group(&self, name: StatName, topic: &str, group: &str, sum: i64) {
         with_key(|key| {
-            let _ = write!(key, "{topic}@{group}");
-            self.add(StatName::SndbckPutNums, key, 1);
+            let _ = write!(key, "{}@{}", self.name(topic), self.name(group));
+            self.add(name, key, sum);
         });
     }
 
@@ -260,7 +272,7 @@ impl BrokerStats {
 
     /// Messages per second pulled by `group` from `topic` in about the last minute.
     pub fn group_get_tps(&self, group: &str, topic: &str) -> f64 {
-        let key = format!("{topic}@{group}");
+        let key = format!("{}@{}", self.name(topic), self.name(group));
         self.sets[StatName::GroupGetNums as usize]
             .get(key.as_str())
             .map_or(0.0, |item| item.snapshots(0, &self.clock).minute.tps)
@@ -319,6 +331,11 @@ impl BrokerStats {
         }
     }
 
+    /// The name that a topic or a group is counted under.
+    fn name<'a>(&self, name: &'a str) -> &'a str {
+        if self.merges_light && light::is_light(name) { light::PREFIX } else { name }
+    }
+
     fn topic(&self, topic: &str) -> Arc<TopicStats> {
         if let Some(stats) = self.topics.get(topic) {
             return stats.clone();
@@ -364,7 +381,7 @@ mod tests {
 
     #[test]
     fn counts_sends_by_topic_queue_and_cluster() {
-        let stats = BrokerStats::new("C", true);
+        let stats = BrokerStats::new("C", true, false);
         stats.put("T", 3, 2, 100, 7, false);
         stats.put("T", 3, 1, 50, 1, false);
         stats.put("SYS", 0, 1, 1, 0, true);
@@ -385,7 +402,7 @@ mod tests {
 
     #[test]
     fn counts_pulls_by_group_and_queue() {
-        let stats = BrokerStats::new("C", true);
+        let stats = BrokerStats::new("C", true, false);
         stats.get("G", "T", 1, 32, 4096, false);
         stats.get_latency("G", "T", 1, 5);
         stats.send_back("G", "T");
@@ -407,7 +424,7 @@ mod tests {
 
     #[test]
     fn a_period_is_the_span_of_the_samples_kept() {
-        let stats = BrokerStats::new("C", false);
+        let stats = BrokerStats::new("C", false, false);
         for i in 0..20 {
             stats.put("T", 0, 10, 10, 0, false);
             stats.sample(i * 10_000);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use hypergol_remoting::protocol::body::topic::{DataVersion, TopicConfig, TopicConfigSerializeWrapper};
 use hypergol_remoting::protocol::fastjson::Body;
-use hypergol_store::QueueKind;
+use hypergol_store::{QueueKind, light};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::{info, warn};
@@ -45,6 +45,8 @@ pub fn queue_kind(topic: &TopicConfig) -> QueueKind {
 pub struct Topics {
     table: Arc<Table>,
     file: ConfigFile,
+    /// `enableLmq`: every name of a light queue is a topic of one queue, without being kept.
+    light: bool,
     /// Names that the configuration makes system topics.
     system: BTreeSet<String>,
     /// One creation or change at a time, so that a topic is created once.
@@ -140,17 +142,26 @@ impl Topics {
             let table = table.clone();
             move || table.wrapper().encode_pretty()
         });
-        Ok(Self { table, file, system, change: Mutex::default(), changes: TopicChanges::default() })
+        let light = settings.store.enable_lmq;
+        Ok(Self { table, file, light, system, change: Mutex::default(), changes: TopicChanges::default() })
     }
 
     /// The settings of a topic.
     pub fn get(&self, name: &str) -> Option<Arc<TopicConfig>> {
+        if self.is_light(name) {
+            return light::is_legal(name).then(|| Arc::new(light_topic(name)));
+        }
         self.table.topics.get(name).map(|topic| topic.value().clone())
     }
 
     /// Whether there is such a topic.
     pub fn contains(&self, name: &str) -> bool {
-        self.table.topics.contains_key(name)
+        if self.is_light(name) { light::is_legal(name) } else { self.table.topics.contains_key(name) }
+    }
+
+    /// Whether this is a light queue, which has no settings of its own.
+    pub fn is_light(&self, name: &str) -> bool {
+        self.light && light::is_light(name)
     }
 
     /// Number of topics.
@@ -275,10 +286,10 @@ impl Topics {
     }
 
     /// Creates topics or replaces their settings; `written` is called when they are on disk. The caller has checked
-    /// the names and worked out the attributes.
+    /// the names and worked out the attributes. Settings of light queues are passed over, as in Java.
     pub fn update(&self, topics: Vec<TopicConfig>, written: WrittenCallback) {
         let change = self.change.lock();
-        for topic in topics {
+        for topic in topics.into_iter().filter(|topic| !self.is_light(&topic.topic_name)) {
             self.insert(topic);
         }
         drop(change);
@@ -325,6 +336,12 @@ impl Topics {
         self.changes.add(topic.clone());
         topic
     }
+}
+
+/// The settings of every light queue. Java: `LmqTopicConfigManager`.
+fn light_topic(name: &str) -> TopicConfig {
+    let perm = PERM_READ | PERM_WRITE;
+    TopicConfig { read_queue_nums: 1, write_queue_nums: 1, perm, ..TopicConfig::new(name) }
 }
 
 /// The topics that a broker has from its first start. Java: `TopicConfigManager.init`.
@@ -412,6 +429,22 @@ mod tests {
         assert!(topics.create_by_sending(false, "T", "nowhere", 4, 0).is_some(), "it exists");
         assert_eq!(topics.version().counter, 3);
         assert_eq!(topics.changes().take().topics.len(), 3);
+    }
+
+    #[test]
+    fn light_queues_are_topics_that_are_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = settings();
+        assert!(topics(folder.path(), &settings).0.get("%LMQ%a").is_none());
+        settings.store.enable_lmq = true;
+        let (topics, _writer) = topics(folder.path(), &settings);
+        let light = topics.get("%LMQ%a").unwrap();
+        assert_eq!((light.read_queue_nums, light.write_queue_nums, light.perm), (1, 1, 6));
+        assert!(topics.contains("%LMQ%$p$l") && !topics.contains("%LMQ%../a") && topics.get("%LMQ%a/b").is_none());
+        let count = topics.len();
+        topics.update(vec![TopicConfig { read_queue_nums: 8, ..TopicConfig::new("%LMQ%a") }], Box::new(|_| ()));
+        topics.create_by_sending(true, "%LMQ%b", "TBW102", 4, 0).unwrap();
+        assert_eq!((topics.len(), topics.get("%LMQ%a").unwrap().read_queue_nums), (count, 1));
     }
 
     #[test]

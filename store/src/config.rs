@@ -38,6 +38,11 @@ pub struct StoreConfig {
     pub enable_consume_queue_ext: bool,
     /// `mappedFileSizeConsumeQueueExt`: bytes of one file of an extension. Default 48 MiB.
     pub mapped_file_size_consume_queue_ext: usize,
+    /// `enableLmq` and `enableMultiDispatch`: whether messages come into the light queues that they name, see
+    /// [`crate::light`]. Default false.
+    pub light_queues: bool,
+    /// Light queues that messages may make at most; those that the log holds are made in any case. Default 1,000,000.
+    pub light_queues_max: usize,
     /// `maxMessageSize`: largest body in bytes. Default 4 MiB. A record may be 64 KiB larger. *live*
     pub max_message_size: usize,
     /// `flushDiskType`. Default [`FlushDiskType::AsyncFlush`]. *live*
@@ -124,6 +129,8 @@ impl StoreConfig {
             mapper_file_size_batch_consume_queue: 300_000 * 46,
             enable_consume_queue_ext: false,
             mapped_file_size_consume_queue_ext: 48 << 20,
+            light_queues: false,
+            light_queues_max: 1_000_000,
             max_message_size: 4 << 20,
             flush_disk_type: FlushDiskType::AsyncFlush,
             sync_flush_timeout: Duration::from_secs(5),

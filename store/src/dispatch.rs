@@ -16,6 +16,7 @@ use crate::consume_queue::{PlacedEntry, QueueTable};
 use crate::error::StoreError;
 use crate::hooks::{Arrival, StoreHooks};
 use crate::index::{IndexKeys, IndexService};
+use crate::light;
 use crate::read::QueueEntry;
 use crate::record::{self, FLAG_INNER_BATCH, FLAG_TRANSACTION_MASK, FLAG_TRANSACTION_ROLLBACK, Record, RecordError};
 use crate::watermark::Watermark;
@@ -38,6 +39,8 @@ pub struct Dispatcher {
     queues: Arc<QueueTable>,
     index: Option<Arc<IndexService>>,
     hooks: Arc<dyn StoreHooks>,
+    /// Messages come into the light queues that they name.
+    light: bool,
     /// Held by whoever dispatches.
     turn: Mutex<()>,
     /// Everything below is in the queues and the index. Raised by the holder of the turn.
@@ -85,6 +88,29 @@ struct Keys<'a> {
 }
 
 impl<'a> Batch<'a> {
+    /// Adds the entry of a record in one of its queues.
+    fn push(
+        &mut self,
+        record: &Record<'a>,
+        (topic, queue_id): (&'a str, i32),
+        placed: PlacedEntry,
+        bits: Option<Vec<u8>>,
+        notify: bool,
+    ) {
+        self.push_entry(topic, queue_id, placed, bits);
+        if notify {
+            self.arrivals.push(Arrival {
+                topic,
+                queue_id,
+                next_offset: placed.end(),
+                tags_code: placed.entry.tags_code,
+                store_timestamp: placed.store_timestamp,
+                physical_offset: placed.entry.physical_offset,
+                properties: record.properties(),
+            });
+        }
+    }
+
     fn push_entry(&mut self, topic: &'a str, queue_id: i32, entry: PlacedEntry, bits: Option<Vec<u8>>) {
         let at = match self.groups.last() {
             Some(last) if last.queue_id == queue_id && last.topic == topic => Some(self.groups.len() - 1),
@@ -104,17 +130,19 @@ impl<'a> Batch<'a> {
 }
 
 impl Dispatcher {
-    /// Everything below `from` is dispatched already.
+    /// Everything below `from` is dispatched already; `light`: messages come into the light queues that they name, too.
     pub fn new(
         queues: Arc<QueueTable>,
         index: Option<Arc<IndexService>>,
         hooks: Arc<dyn StoreHooks>,
+        light: bool,
         from: i64,
     ) -> Self {
         Dispatcher {
             queues,
             index,
             hooks,
+            light,
             turn: Mutex::new(()),
             dispatched: Watermark::new(from),
             last_physical_offset: AtomicI64::new(0),
@@ -165,6 +193,7 @@ impl Dispatcher {
     fn collect<'a>(&self, record: &Record<'a>, batch: &mut Batch<'a>, notify: bool) {
         let mut keys = Keys { topic: record.topic(), ..Keys::default() };
         let (mut delay, mut inner_number) = (None, None);
+        let (mut light_queues, mut light_offsets) = (None, None);
         for (name, value) in record::properties(record.properties()) {
             let slot = match name {
                 b"TAGS" => &mut keys.tags,
@@ -172,6 +201,8 @@ impl Dispatcher {
                 b"UNIQ_KEY" => &mut keys.uniq_key,
                 b"DELAY" => &mut delay,
                 b"INNER_NUM" => &mut inner_number,
+                b"INNER_MULTI_DISPATCH" if self.light => &mut light_queues,
+                b"INNER_MULTI_QUEUE_OFFSET" if self.light => &mut light_offsets,
                 _ => continue,
             };
             *slot = std::str::from_utf8(value).ok();
@@ -195,23 +226,21 @@ impl Dispatcher {
                 _ => 1,
             };
             let placed = PlacedEntry { queue_offset: record.queue_offset(), messages, store_timestamp, entry };
+            if let (Some(queues), Some(offsets)) = (light_queues, light_offsets)
+                && light::topic_allows(record.topic())
+            {
+                for (name, offset) in light::placed(queues, offsets) {
+                    let placed = PlacedEntry { queue_offset: offset, messages: 1, store_timestamp, entry };
+                    let bits = batch.with_bits.then(Vec::new);
+                    batch.push(record, (name, light::QUEUE_ID), placed, bits, notify);
+                }
+            }
             let bits = batch.with_bits.then(|| {
                 let mut bits = Vec::new();
                 self.hooks.filter_bits(record.topic(), record.properties(), &mut bits);
                 bits
             });
-            batch.push_entry(record.topic(), record.queue_id(), placed, bits);
-            if notify {
-                batch.arrivals.push(Arrival {
-                    topic: record.topic(),
-                    queue_id: record.queue_id(),
-                    next_offset: placed.end(),
-                    tags_code,
-                    store_timestamp,
-                    physical_offset,
-                    properties: record.properties(),
-                });
-            }
+            batch.push(record, (record.topic(), record.queue_id()), placed, bits, notify);
         }
         let rolled_back = record.sys_flag() & FLAG_TRANSACTION_MASK == FLAG_TRANSACTION_ROLLBACK;
         if self.index.is_some() && !rolled_back {

@@ -107,6 +107,9 @@ pub enum PutError {
     /// An inner batch for a topic without batch queues.
     #[error("topic {0} has no batch queues and takes no inner batch")]
     NotBatchQueue(String),
+    /// A message of a batch brings offsets in light queues, which only the store gives out.
+    #[error("message of a batch has offsets in light queues")]
+    LightOffsetsGiven,
     /// The store refuses writes; see [`crate::MessageStore::writable`].
     #[error("store is not writable: {0}")]
     NotWritable(String),

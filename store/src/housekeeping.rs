@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
@@ -11,6 +11,7 @@ use crate::MessageStore;
 use crate::clean::{self, CleanConfig, CleanPolicy, DiskFull, Usage};
 use crate::config::{FlushDiskType, StoreConfig};
 use crate::error::StoreError;
+use crate::light;
 use crate::message::Writable;
 use crate::open::Core;
 use crate::read::DiskUsage;
@@ -28,6 +29,8 @@ pub(crate) struct Cleaner {
     policy: Mutex<CleanPolicy>,
     /// Somebody wants a round now.
     wanted: AtomicBool,
+    /// Start of the log that the queues were last cleaned for: most rounds find it where it was.
+    queues_follow: AtomicI64,
 }
 
 impl Core {
@@ -108,12 +111,24 @@ impl Core {
         }
     }
 
+    /// Has consume queues and index follow the start of the log. Light queues go when they hold nothing more, others
+    /// stay until their topic is deleted.
     fn clean_queues(&self) {
         let min = self.log.min_offset();
         if let Some(index) = &self.index
             && let Err(error) = index.delete_expired(min)
         {
             tracing::error!(%error, "index cannot be cleaned");
+        }
+        if self.cleaner.queues_follow.swap(min, Ordering::AcqRel) == min {
+            return;
+        }
+        match self.queues.delete_expired_queues(min, &|topic| !light::is_light(topic)) {
+            Ok(expired) if expired.is_empty() => {}
+            Ok(expired) => {
+                tracing::info!(queues = expired.len(), min, "light queues deleted, all their messages expired")
+            }
+            Err(error) => tracing::error!(%error, "expired light queues cannot be deleted"),
         }
         for queue in self.queues.all() {
             if let Err(error) = queue.delete_expired_files(min) {
@@ -188,6 +203,16 @@ impl MessageStore {
         })
     }
 
+    /// Number of light queues.
+    pub fn light_queues(&self) -> usize {
+        self.core.queues.light_queues()
+    }
+
+    /// Whether there is such a queue.
+    pub fn has_queue(&self, topic: &str, queue_id: i32) -> bool {
+        self.core.queues.get(topic, queue_id).is_some()
+    }
+
     /// Drops the consume queues of every topic for which `live` is false; returns the topics dropped.
     pub fn clean_unused_topics(&self, live: &dyn Fn(&str) -> bool) -> Vec<String> {
         let unused = self.topics().into_iter().map(|(topic, _)| topic).filter(|topic| !live(topic));
@@ -221,6 +246,8 @@ impl MessageStore {
             mapped_file_size_consume_queue: old.mapped_file_size_consume_queue,
             mapper_file_size_batch_consume_queue: old.mapper_file_size_batch_consume_queue,
             mapped_file_size_consume_queue_ext: old.mapped_file_size_consume_queue_ext,
+            light_queues: old.light_queues,
+            light_queues_max: old.light_queues_max,
             message_index_enable: old.message_index_enable,
             max_hash_slot_num: old.max_hash_slot_num,
             max_index_num: old.max_index_num,

@@ -21,6 +21,7 @@ mod gate;
 pub mod hooks;
 mod housekeeping;
 pub mod index;
+pub mod light;
 pub mod message;
 mod open;
 mod patience;

@@ -320,7 +320,7 @@ impl MessageStore {
         };
 
         abort.set()?;
-        let dispatcher = Dispatcher::new(queues.clone(), index.clone(), hooks, 0);
+        let dispatcher = Dispatcher::new(queues.clone(), index.clone(), hooks, config.light_queues, 0);
         let first = first_offset(&found, normal, &queues, index.as_deref(), &checkpoint, &config);
         if !normal {
             // Units that were being written may be torn; they are dispatched again.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::commitlog::append::Numbering;
 use crate::consume_queue::{ConsumeQueue, QueueKind};
 use crate::error::PutError;
+use crate::light::{self, LightQueues};
 use crate::message::{Appended, AppendedBatch, BatchChild, NewMessage};
 use crate::record::{self, FLAG_INNER_BATCH, INNER_BASE_MAX, PROPERTY_INNER_NUM, SHORT_MAX};
 use crate::stats::StoreStats;
@@ -51,6 +52,9 @@ impl MessageStore {
     /// A message with [`record::FLAG_INNER_BATCH`] takes as many queue offsets as its property INNER_NUM says, and gets
     /// the property INNER_BASE with the first of them. Only topics with batch queues take such.
     ///
+    /// Where light queues are on, a message that names some comes into these, too, see [`crate::light`]; inner batches
+    /// and batches do not.
+    ///
     /// # Errors
     /// [`PutError`]; nothing was written.
     pub fn append(&self, message: &NewMessage<'_>) -> Result<Appended, PutError> {
@@ -80,10 +84,20 @@ impl MessageStore {
             }
         }
         let queue = self.queue_of(message)?;
+        let light = match config.light_queues && queue.is_some() && !is_inner_batch {
+            true => LightQueues::of(&core.queues, message.topic, message.properties, config.light_queues_max),
+            false => LightQueues::default(),
+        };
+        let light = queue.as_ref().map(|queue| light.next(queue)).unwrap_or_default();
         let (written, size) = with_buffer(|buffer| {
             record::encode(buffer, message);
             let numbering = match &queue {
                 None => Numbering::None,
+                Some(queue) if !light.is_empty() => Numbering::Light {
+                    next: queue.next_offset(),
+                    light: &light,
+                    properties_length: message.properties.len(),
+                },
                 Some(queue) if is_inner_batch => Numbering::InnerBatch {
                     next: queue.next_offset(),
                     messages: record::property(message.properties, PROPERTY_INNER_NUM).map_or(1, record::inner_number),
@@ -145,6 +159,9 @@ impl MessageStore {
         let mut size = 0usize;
         for child in children {
             self.check(&config, template.topic, child.properties, child.body)?;
+            if config.light_queues && record::property(child.properties, light::PROPERTY_OFFSETS).is_some() {
+                return Err(PutError::LightOffsetsGiven);
+            }
             size = size.saturating_add(record::encoded_size(&NewMessage {
                 body: child.body,
                 properties: child.properties,

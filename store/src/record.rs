@@ -411,13 +411,26 @@ pub fn patch(record: &mut [u8], queue_offset: i64, physical_offset: i64, store_t
 /// Appends the property INNER_BASE to a record made by [`encode`], which fills `record` and whose properties leave
 /// room for [`INNER_BASE_MAX`] bytes.
 pub fn push_inner_base(record: &mut Vec<u8>, properties_length: usize, queue_offset: i64) {
+    push_property(record, properties_length, PROPERTY_INNER_BASE, |out| {
+        out.extend_from_slice(queue_offset.to_string().as_bytes());
+    });
+}
+
+/// Appends a property to a record made by [`encode`], which fills `record`. Returns how long its properties are now;
+/// beyond [`SHORT_MAX`] the record is no longer one.
+pub fn push_property(
+    record: &mut Vec<u8>,
+    properties_length: usize,
+    name: &str,
+    value: impl FnOnce(&mut Vec<u8>),
+) -> usize {
     let before = record.len();
     if properties_length > 0 && record.last() != Some(&2) {
         record.push(2);
     }
-    record.extend_from_slice(PROPERTY_INNER_BASE.as_bytes());
+    record.extend_from_slice(name.as_bytes());
     record.push(1);
-    record.extend_from_slice(queue_offset.to_string().as_bytes());
+    value(record);
     record.push(2);
     let properties_length = properties_length + record.len() - before;
     let fields: [(usize, &[u8]); 2] = [
@@ -429,6 +442,7 @@ pub fn push_inner_base(record: &mut Vec<u8>, properties_length: usize, queue_off
             field.copy_from_slice(value);
         }
     }
+    properties_length
 }
 
 /// Messages in an inner batch by its property INNER_NUM: at least 1, whatever it says.

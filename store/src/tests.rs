@@ -2,6 +2,7 @@
 
 mod basics;
 mod faults;
+mod light;
 mod recovery;
 
 use std::net::SocketAddr;

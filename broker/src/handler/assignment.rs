@@ -10,15 +10,13 @@ use hypergol_remoting::protocol::body::heartbeat::MessageModel;
 use hypergol_remoting::protocol::body::message_queue::MessageQueue;
 use hypergol_remoting::protocol::fastjson::Body;
 use hypergol_remoting::{RemotingCommand, Responder, ResponseCode};
+use hypergol_store::light;
 use tracing::debug;
 
 use crate::assignment::{AssignmentError, Strategy, allocate, allocate_for_pop};
 use crate::config::MessageRequestMode as ConfiguredMode;
 use crate::context::Broker;
 use crate::retry::RETRY_PREFIX;
-
-/// Prefix of light queues, which have queue 0 of their broker only.
-const LIGHT_PREFIX: &str = "%LMQ%";
 
 /// QUERY_ASSIGNMENT: which queues a client of a group consumes, and whether it pulls or pops them. The answer is `{}`
 /// where that cannot be said; the client then keeps what it has.
@@ -75,9 +73,10 @@ async fn queues(
     let topic = query.topic.as_str();
     let all = match model {
         MessageModel::LiteSelective => return Ok(None),
-        MessageModel::Clustering if topic.starts_with(LIGHT_PREFIX) => {
+        // Light queues have no route.
+        MessageModel::Clustering if light::is_light(topic) => {
             let broker_name = broker.config().broker.broker_name.clone();
-            Some(Arc::new(vec![MessageQueue::new(topic, broker_name, 0)]))
+            Some(Arc::new(vec![MessageQueue::new(topic, broker_name, light::QUEUE_ID)]))
         }
         MessageModel::Clustering | MessageModel::Broadcasting => topic_queues(broker, topic).await,
     };

@@ -158,6 +158,7 @@ fn put_refused(broker: &Broker, error: &PutError) -> Refusal {
         | PutError::PropertiesTooLong(_)
         | PutError::BodyTooLarge { .. }
         | PutError::EmptyBatch
+        | PutError::LightOffsetsGiven
         | PutError::NotBatchQueue(_) => {
             let size = broker.config().store.max_message_size;
             let remark = format!(

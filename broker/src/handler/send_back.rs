@@ -123,6 +123,7 @@ fn java_status(error: &PutError) -> &'static str {
         PutError::TopicTooLong(_)
         | PutError::BodyTooLarge { .. }
         | PutError::EmptyBatch
+        | PutError::LightOffsetsGiven
         | PutError::NotBatchQueue(_) => "MESSAGE_ILLEGAL",
         PutError::NotWritable(_) => "SERVICE_NOT_AVAILABLE",
         PutError::DiskFull(_) | PutError::Io(_) => "CREATE_MAPPED_FILE_FAILED",

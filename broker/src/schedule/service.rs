@@ -295,6 +295,7 @@ pub(crate) fn is_lasting(error: &PutError) -> bool {
         | PutError::PropertiesTooLong(_)
         | PutError::BodyTooLarge { .. }
         | PutError::EmptyBatch
+        | PutError::LightOffsetsGiven
         | PutError::NotBatchQueue(_) => true,
         PutError::NotWritable(_) | PutError::DiskFull(_) | PutError::Io(_) => false,
     }

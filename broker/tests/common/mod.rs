@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod pops;
+pub mod process;
 
 use std::net::TcpListener;
 use std::path::Path;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::{CommitLog, now_ms};
 use crate::error::{PutError, StoreError};
-use crate::record::{self, END_FILE_MIN_BLANK, INNER_BASE_MAX, MAGIC_BLANK};
+use crate::light::{self, LightNext};
+use crate::record::{self, END_FILE_MIN_BLANK, INNER_BASE_MAX, MAGIC_BLANK, SHORT_MAX};
 use crate::segment::Segment;
 use crate::segment::allocate::{PAGE, POPULATE_AHEAD, POPULATE_STEP, Pages, Readiness, Wishes};
 use crate::segment::mmap::Writer;
@@ -45,13 +46,33 @@ pub enum Numbering<'a> {
         /// Bytes of its properties.
         properties_length: usize,
     },
+    /// A single record takes the next offset of its queue and of light queues, and is told the latter.
+    Light {
+        /// The queue's next offset.
+        next: &'a AtomicI64,
+        /// Those of the light queues, in the order in which the message names them.
+        light: &'a [Option<LightNext<'a>>],
+        /// Bytes of its properties.
+        properties_length: usize,
+    },
 }
 
 impl Numbering<'_> {
     fn next(&self) -> i64 {
         match self {
             Numbering::None => 0,
-            Numbering::Each(next) | Numbering::InnerBatch { next, .. } => next.load(Ordering::Relaxed),
+            Numbering::Each(next) | Numbering::InnerBatch { next, .. } | Numbering::Light { next, .. } => {
+                next.load(Ordering::Relaxed)
+            }
+        }
+    }
+
+    /// Bytes that the record grows by at most as it gets its offsets.
+    fn room(&self) -> usize {
+        match self {
+            Numbering::None | Numbering::Each(_) => 0,
+            Numbering::InnerBatch { .. } => INNER_BASE_MAX,
+            Numbering::Light { light, .. } => light::offsets_max(light.len()),
         }
     }
 }
@@ -85,18 +106,17 @@ impl CommitLog {
     /// caller's part.
     ///
     /// # Errors
-    /// When the next file cannot be made, or the records would not fit an empty one.
+    /// When the next file cannot be made, the records would not fit an empty one, or a record's properties are too long
+    /// with the offsets that it is told.
     pub fn append(
         &self,
         buffer: &mut Vec<u8>,
         starts: &[usize],
         numbering: Numbering<'_>,
     ) -> Result<Written, PutError> {
-        let mut limit = self.segment_size - END_FILE_MIN_BLANK;
-        if matches!(numbering, Numbering::InnerBatch { .. }) {
-            limit = limit.saturating_sub(INNER_BASE_MAX);
-            buffer.reserve(INNER_BASE_MAX);
-        }
+        let room = numbering.room();
+        let limit = (self.segment_size - END_FILE_MIN_BLANK).saturating_sub(room);
+        buffer.reserve(room);
         if buffer.len() > limit {
             return Err(PutError::BodyTooLarge { size: buffer.len(), limit });
         }
@@ -132,6 +152,12 @@ impl CommitLog {
         if let Numbering::InnerBatch { properties_length, .. } = numbering {
             record::push_inner_base(buffer, properties_length, queue_offset);
         }
+        if let Numbering::Light { light, properties_length, .. } = numbering {
+            let length = light::push_offsets(buffer, properties_length, light);
+            if length > SHORT_MAX {
+                return Err(PutError::PropertiesTooLong(length));
+            }
+        }
         let needed = buffer.len() + END_FILE_MIN_BLANK;
         if tail.segment.as_ref().is_none_or(|(_, writer)| writer.remaining() < needed) {
             self.roll(tail)?;
@@ -148,7 +174,7 @@ impl CommitLog {
         for (index, &start) in starts.iter().enumerate() {
             let own_offset = match numbering {
                 Numbering::Each(_) => queue_offset + index as i64,
-                Numbering::None | Numbering::InnerBatch { .. } => queue_offset,
+                Numbering::None | Numbering::InnerBatch { .. } | Numbering::Light { .. } => queue_offset,
             };
             if let Some(encoded) = buffer.get_mut(start..) {
                 record::patch(encoded, own_offset, physical_offset + start as i64, store_timestamp);
@@ -163,6 +189,10 @@ impl CommitLog {
             Numbering::Each(next) => next.store(queue_offset + starts.len() as i64, Ordering::Release),
             Numbering::InnerBatch { next, messages, .. } => {
                 next.store(queue_offset + i64::from(messages), Ordering::Release);
+            }
+            Numbering::Light { next, light, .. } => {
+                next.store(queue_offset + 1, Ordering::Release);
+                light.iter().flatten().for_each(LightNext::take);
             }
         }
         tail.end = physical_offset + buffer.len() as i64;

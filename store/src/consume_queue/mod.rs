@@ -34,6 +34,7 @@ use tracing::{error, info, warn};
 
 use crate::error::StoreError;
 use crate::hooks::StoreHooks;
+use crate::light;
 use crate::read::QueueEntry;
 use ext::Ext;
 use files::FileCache;
@@ -175,6 +176,8 @@ impl TopicQueues {
 pub struct QueueTable {
     shared: Arc<Shared>,
     topics: DashMap<Box<str>, Arc<TopicQueues>>,
+    /// Light queues among them.
+    light: AtomicUsize,
     /// Knows the kind of a topic's queues.
     hooks: Arc<dyn StoreHooks>,
     /// One flush at a time.
@@ -227,6 +230,7 @@ impl QueueTable {
                 serials: AtomicU64::new(0),
             }),
             topics: DashMap::new(),
+            light: AtomicUsize::new(0),
             hooks,
             flushing: Mutex::new(()),
             durable_physical: AtomicI64::new(-1),
@@ -264,7 +268,9 @@ impl QueueTable {
 
     /// The extension of a queue, where there are any.
     fn open_ext(&self, topic: &str, queue_id: i32, kind: QueueKind) -> Result<Option<Ext>, StoreError> {
-        let Some(config) = self.shared.ext.as_ref().filter(|_| kind == QueueKind::Simple) else { return Ok(None) };
+        // Units of light queues have none, as in Java.
+        let has_ext = kind == QueueKind::Simple && !light::is_light(topic);
+        let Some(config) = self.shared.ext.as_ref().filter(|_| has_ext) else { return Ok(None) };
         let dir = config.root.join(topic).join(queue_id.to_string());
         Ext::open(dir, config.file_size as i64, self.shared.clone()).map(Some)
     }
@@ -316,6 +322,9 @@ impl QueueTable {
                 let (topic, kind) = (topic_queues.topic.clone(), topic_queues.kind);
                 let queue = Arc::new(ConsumeQueue::new(topic, queue_id, kind, self.shared.clone(), files, ext));
                 queues.insert(at, (queue_id, queue.clone()));
+                if light::is_light(queue.topic()) {
+                    self.light.fetch_add(1, Ordering::Relaxed);
+                }
                 queue
             }
         }
@@ -347,6 +356,17 @@ impl QueueTable {
         let kind = self.kind_of(topic);
         let ext = self.new_ext(topic, queue_id, kind);
         Ok(self.insert(topic, queue_id, kind, FileSet::default(), ext))
+    }
+
+    /// Number of light queues.
+    pub fn light_queues(&self) -> usize {
+        self.light.load(Ordering::Relaxed)
+    }
+
+    fn forget_light(&self, topic: &str, queues: usize) {
+        if light::is_light(topic) {
+            self.light.fetch_sub(queues, Ordering::Relaxed);
+        }
     }
 
     /// The kind that the queues of a topic have, or would have.
@@ -550,6 +570,7 @@ impl QueueTable {
         let _folders = self.shared.folders.write();
         let Some((_, removed)) = self.topics.remove(topic) else { return Ok(false) };
         let queues = std::mem::take(&mut *removed.queues.write());
+        self.forget_light(topic, queues.len());
         for (_, queue) in &queues {
             queue.drop_contents();
         }
@@ -574,12 +595,16 @@ impl QueueTable {
         let mut deleted = Vec::new();
         for queue in self.all() {
             let end = queue.max_physical();
-            if end < 0 || end >= min_physical || keep(queue.topic()) {
+            let awaits_dispatch = queue.next_offset().load(Ordering::Acquire) > queue.max_offset();
+            if end < 0 || end >= min_physical || awaits_dispatch || keep(queue.topic()) {
                 continue;
             }
             let _folders = self.shared.folders.write();
             if let Some(topic) = self.topics.get(queue.topic()) {
-                topic.queues.write().retain(|(id, _)| *id != queue.queue_id());
+                let mut queues = topic.queues.write();
+                let before = queues.len();
+                queues.retain(|(id, _)| *id != queue.queue_id());
+                self.forget_light(queue.topic(), before - queues.len());
             }
             self.topics.remove_if(queue.topic(), |_, topic| topic.queues.read().is_empty());
             queue.drop_contents();

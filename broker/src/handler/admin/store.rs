@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hypergol_remoting::RemotingCommand;
+use hypergol_store::light;
 
 use super::{Answer, json};
 use crate::context::Broker;
@@ -25,9 +26,9 @@ pub fn delete_expired_commit_log(broker: &Arc<Broker>, _: &RemotingCommand) -> A
     Ok(RemotingCommand::success())
 }
 
-/// CLEAN_UNUSED_TOPIC (316): drops the queues of topics that have no settings.
+/// CLEAN_UNUSED_TOPIC (316): drops the queues of topics that have no settings, but never light queues.
 pub fn clean_unused_topics(broker: &Arc<Broker>, _: &RemotingCommand) -> Answer {
-    let dropped = broker.store.clean_unused_topics(&|topic| broker.topics.contains(topic));
+    let dropped = broker.store.clean_unused_topics(&|topic| light::is_light(topic) || broker.topics.contains(topic));
     tracing::info!(?dropped, "queues of unused topics dropped");
     Ok(RemotingCommand::success())
 }

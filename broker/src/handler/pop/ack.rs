@@ -118,7 +118,7 @@ pub(super) fn note_ack(
 fn count(broker: &Broker, topic: &str, group: &str, messages: usize) {
     let messages = i64::try_from(messages).unwrap_or(i64::MAX);
     broker.stats.add_to_cluster(StatName::BrokerAckNums, messages);
-    broker.stats.add(StatName::GroupAckNums, &format!("{topic}@{group}"), messages);
+    broker.stats.add_to_group(StatName::GroupAckNums, topic, group, messages);
 }
 
 /// Messages are in flight no longer; a pop that waits because there were too many goes on.

@@ -80,7 +80,7 @@ fn change_checkpoint(broker: &Broker, header: &Header, handle: &PopHandle) -> Re
         return RemotingCommand::error(ResponseCode::SystemError, error.to_string());
     }
     broker.stats.add_to_cluster(StatName::BrokerCkNums, 1);
-    broker.stats.add(StatName::GroupCkNums, &format!("{}@{}", header.topic, header.consumer_group), 1);
+    broker.stats.add_to_group(StatName::GroupCkNums, &header.topic, &header.consumer_group, 1);
     let acked = AckMessageRequestHeader {
         consumer_group: header.consumer_group.clone(),
         topic: header.topic.clone(),

@@ -483,7 +483,7 @@ impl Run {
             topic: key.topic.to_string(),
         };
         broker.stats.add_to_cluster(StatName::BrokerCkNums, 1);
-        broker.stats.add(StatName::GroupCkNums, &format!("{}@{}", header.topic, header.consumer_group), 1);
+        broker.stats.add_to_group(StatName::GroupCkNums, &header.topic, &header.consumer_group, 1);
         let point = match self.keep(broker, key, point, result.next_begin_offset) {
             Ok(()) => return true,
             Err(point) => point,

@@ -148,7 +148,8 @@ pub(super) fn put_refused(broker: &Broker, config: &BrokerSettings, error: &PutE
         PutError::TopicTooLong(_)
         | PutError::PropertiesTooLong(_)
         | PutError::BodyTooLarge { .. }
-        | PutError::NotBatchQueue(_) => refuse(config, ResponseCode::MessageIllegal, illegal_message(config)),
+        | PutError::NotBatchQueue(_)
+        | PutError::LightOffsetsGiven => refuse(config, ResponseCode::MessageIllegal, illegal_message(config)),
         PutError::EmptyBatch => refuse(config, ResponseCode::SystemError, error.to_string()),
         PutError::NotWritable(_) | PutError::DiskFull(_) => {
             let usage = broker.store.disk_usage();

@@ -6,6 +6,7 @@ use hypergol_remoting::message::sys_flag;
 use hypergol_remoting::protocol::body::topic::{TopicConfig, TopicFilterType};
 use hypergol_remoting::protocol::header::send::SendMessageRequest;
 use hypergol_remoting::{RemotingCommand, Responder, ResponseCode};
+use hypergol_store::light;
 use tracing::warn;
 
 use super::answer::refuse;
@@ -63,8 +64,8 @@ pub(super) fn sendable(
         let remark = format!("the broker[{}] sending message is forbidden", keys.broker_ip1);
         return Err(refuse(config, ResponseCode::NoPermission, remark));
     }
-    // A topic that is known has a legal name.
-    if known.is_none() {
+    // A topic that is known has a legal name; every light queue is known.
+    if known.is_none() || light::is_light(name) {
         names::check_topic(name).map_err(|remark| refuse(config, ResponseCode::InvalidParameter, remark))?;
     }
     if names::is_forbidden_to_send(name) {
@@ -173,6 +174,30 @@ pub(super) fn message(
     let longest = if header.topic.starts_with(RETRY_PREFIX) { RETRY_TOPIC_MAX } else { TOPIC_MAX };
     if header.topic.len() > longest {
         return illegal(&illegal_message(config));
+    }
+    Ok(())
+}
+
+/// The light queues that a message comes into, its topic or those that it names: whether there can be such, and room for
+/// those that do not exist yet. Where there is none, Java refuses only with `enableLmqQuota`.
+pub(super) fn light_queues(
+    broker: &Broker,
+    config: &BrokerSettings,
+    topic: &str,
+    properties: &Properties<'_>,
+) -> Result<(), Refused> {
+    let named = properties.light_queues.filter(|_| config.store.enable_multi_dispatch);
+    let own = light::is_light(topic).then_some(topic);
+    let max = config.light_queues_max();
+    for name in own.into_iter().chain(named.into_iter().flat_map(light::names)).filter(|name| light::is_light(name)) {
+        if !light::is_legal(name) {
+            let remark = format!("{name:?} cannot be the name of a light queue");
+            return Err(refuse(config, ResponseCode::MessageIllegal, remark));
+        }
+        if broker.store.light_queues() >= max && !broker.store.has_queue(name, light::QUEUE_ID) {
+            let remark = "[LMQ_CONSUME_QUEUE_NUM_EXCEEDED]lmq consume queue num exceeded.";
+            return Err(refuse(config, ResponseCode::LmqQuotaExceeded, remark));
+        }
     }
     Ok(())
 }

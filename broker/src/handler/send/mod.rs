@@ -106,6 +106,9 @@ impl Send<'_> {
             }
         };
         check::message(config, header, self.topic, &properties)?;
+        if config.store.enable_lmq {
+            check::light_queues(broker, config, header.topic, &properties)?;
+        }
         if let Some(priority) = properties.queue_by_priority(self.topic.write_queue_nums) {
             asked_queue = priority;
         }

@@ -32,6 +32,8 @@ pub(super) struct Properties<'a> {
     pub waits: bool,
     /// INNER_NUM is there.
     pub has_inner_number: bool,
+    /// INNER_MULTI_DISPATCH: light queues.
+    pub light_queues: Option<&'a str>,
     /// `__LITE_TOPIC` is there.
     pub is_lite: bool,
     has_timer_out: bool,
@@ -68,7 +70,8 @@ impl<'a> Properties<'a> {
         };
         match name {
             // Set by brokers only; what a client sends is left out or replaced.
-            "POP_CK" | "MSG_REGION" | "TRACE_ON" | "CLUSTER" => return false,
+            "POP_CK" | "MSG_REGION" | "TRACE_ON" | "CLUSTER" | "INNER_MULTI_QUEUE_OFFSET" => return false,
+            "INNER_MULTI_DISPATCH" => self.light_queues = Some(value),
             "UNIQ_KEY" => self.uniq_key = Some(value),
             "DELAY" => self.delay = Some(value),
             "WAIT" => self.waits = !value.eq_ignore_ascii_case("false"),
@@ -216,8 +219,10 @@ mod tests {
 
     #[test]
     fn the_broker_adds_and_removes_its_own() {
-        let (text, properties) =
-            rewritten("UNIQ_KEY\u{1}k\u{2}POP_CK\u{1}x\u{2}CLUSTER\u{1}evil\u{2}a\u{1}\u{2}junk\u{2}WAIT\u{1}false");
+        let (text, properties) = rewritten(
+            "UNIQ_KEY\u{1}k\u{2}POP_CK\u{1}x\u{2}CLUSTER\u{1}evil\u{2}a\u{1}\u{2}junk\u{2}\
+             INNER_MULTI_QUEUE_OFFSET\u{1}9\u{2}WAIT\u{1}false",
+        );
         assert_eq!(text, format!("UNIQ_KEY\u{1}k\u{2}WAIT\u{1}false\u{2}{ADDED}"));
         assert_eq!((properties.uniq_key, properties.waits), (Some("k"), false));
         assert_eq!(rewritten("").0, ADDED);
