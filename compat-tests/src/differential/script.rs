@@ -19,7 +19,7 @@ pub const TOPICS: [&str; 3] = ["DiffTopicA", "DiffTopicB", "DiffTopicC"];
 pub const QUEUES: i32 = 4;
 /// Groups; they are made by heartbeats and sends.
 pub const GROUPS: [&str; 3] = ["DiffGroupA", "DiffGroupB", "DiffGroupC"];
-/// Groups that pop. Their offsets are not set by hand: what a pop makes of an offset beyond its queue is not compared.
+/// Groups that pop.
 const POPPING_GROUPS: [&str; 2] = ["DiffPoppersA", "DiffPoppersB"];
 /// Connections to the broker, each a client of its own.
 pub const CLIENTS: usize = 3;
@@ -139,7 +139,7 @@ const MAKERS: [(u32, Maker); 31] = [
     (16, Script::pull),
     (6, Script::lite_pull),
     (6, Script::query_offset),
-    (6, Script::update_offset),
+    (10, Script::update_offset),
     (4, Script::search_offset),
     (4, Script::max_offset),
     (4, Script::min_offset),
@@ -160,7 +160,7 @@ const MAKERS: [(u32, Maker); 31] = [
     (3, Script::route),
     (3, Script::recall),
     (4, Script::query_assignment),
-    (10, Script::pop_family),
+    (20, Script::pop_family),
     (2, Script::batch_ack),
     (3, Script::notification),
     (1, Script::lite_family),
@@ -244,10 +244,12 @@ impl Script {
         }
     }
 
-    /// Only questions: Java takes most ill-formed fields for none, so that what it does and what is refused here would
-    /// leave different states.
+    /// Only questions, and not those that commit an offset: Java takes most ill-formed fields for none, so that what it
+    /// does and what is refused here would leave different states.
     fn spoil(&mut self, request: &mut Request) {
-        if !request.reads {
+        let commits =
+            request.fields.get("sysFlag").and_then(|flag| flag.parse::<i32>().ok()).is_some_and(|f| f & 1 != 0);
+        if !request.reads || commits {
             return;
         }
         let names: Vec<String> = request.fields.keys().cloned().collect();
@@ -472,7 +474,10 @@ impl Script {
     }
 
     fn update_offset(&mut self, _: &Known) -> Option<Request> {
-        let (group, topic, queue, offset) = (self.group(), self.topic(), self.queue(), self.offset());
+        let (mut group, topic, queue, offset) = (self.group(), self.topic(), self.queue(), self.offset());
+        if self.rng.random_bool(0.3) {
+            group = self.one_of(&POPPING_GROUPS).to_owned();
+        }
         let fields: [(&str, &dyn ToString); 4] =
             [("consumerGroup", &group), ("topic", &topic), ("queueId", &queue), ("commitOffset", &offset)];
         Some(Request::new(15, "UPDATE_CONSUMER_OFFSET", &fields))
@@ -800,6 +805,15 @@ impl Script {
         ];
         Some(Request::new(200_070, "POP_LITE_MESSAGE", &fields))
     }
+}
+
+/// For a pop: the question how long the queue is.
+pub fn length_of_queue(request: &Request) -> Option<Request> {
+    if request.code != 200_050 {
+        return None;
+    }
+    let (topic, queue) = (request.fields.get("topic")?, request.fields.get("queueId")?);
+    Some(Request::new(30, "GET_MAX_OFFSET", &[("topic", topic), ("queueId", queue)]).reads())
 }
 
 #[allow(clippy::too_many_arguments, reason = "the fields of the request")]
