@@ -21,6 +21,7 @@ use crate::held_requests::{HeldPull, HeldPulls};
 use crate::lanes;
 use crate::names::TIMER_TOPIC;
 use crate::offsets::Offsets;
+use crate::peers::Peers;
 use crate::persist::{self, ConfigWriter};
 use crate::pop::Pop;
 use crate::pop::held::{HeldPop, HeldPops};
@@ -30,6 +31,7 @@ use crate::request_modes::RequestModes;
 use crate::schedule::levels::{DelayLevels, SCHEDULE_TOPIC};
 use crate::schedule::progress::Progress;
 use crate::schedule::service::Schedule;
+use crate::static_topic::StaticTopics;
 use crate::stats::BrokerStats;
 use crate::timer::metrics::{METRICS_FILE, TimerMetrics};
 use crate::timer::{TimerWake, Timers};
@@ -55,6 +57,8 @@ pub struct Broker {
     pub transactions: Arc<Transactions>,
     /// Topics.
     pub topics: Arc<Topics>,
+    /// Mappings of static topics' queues.
+    pub static_topics: StaticTopics,
     /// Consumer groups' settings.
     pub groups: Groups,
     /// Consumer groups' positions.
@@ -85,6 +89,8 @@ pub struct Broker {
     pub unique_keys: UniqueKeys,
     /// Connections to name servers and other brokers.
     pub client: Client,
+    /// Other brokers, by name.
+    pub peers: Peers,
     /// Writes the files of `config/`.
     pub config_writer: Arc<ConfigWriter>,
     /// When the broker was opened, milliseconds since 1970.
@@ -149,13 +155,14 @@ impl Broker {
             };
             Ok((
                 timers,
+                StaticTopics::load(&folder, &config_writer)?,
                 Groups::load(&folder, &config_writer, current.store.enable_lmq)?,
                 Offsets::load(&folder, &config_writer, current.store.enable_lmq)?,
                 RequestModes::load(&folder, &config_writer)?,
                 Pop::load(&current, &folder, &config_writer, store.clone(), store_host, held_pops)?,
             ))
         };
-        let (timers, groups, offsets, request_modes, pop) = load().inspect_err(|_| store.shutdown())?;
+        let (timers, static_topics, groups, offsets, request_modes, pop) = load().inspect_err(|_| store.shutdown())?;
         let broker = Arc::new(Self {
             store_host,
             store,
@@ -163,6 +170,7 @@ impl Broker {
             timers,
             transactions,
             topics,
+            static_topics,
             groups,
             offsets,
             filters,
@@ -182,6 +190,7 @@ impl Broker {
             admin: AdminState::default(),
             unique_keys: UniqueKeys::new(ip),
             client: Client::with_tls(Arc::new(NoRequests), Limits::default(), tls),
+            peers: Peers::default(),
             config_writer,
             started_ms: now_ms(),
             settings: settings.clone(),

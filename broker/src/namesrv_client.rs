@@ -11,7 +11,9 @@ use std::time::Duration;
 use hypergol_remoting::protocol::body::kv::KVTable;
 use hypergol_remoting::protocol::body::register::RegisterBrokerBody;
 use hypergol_remoting::protocol::body::route::{QueueData, TopicRouteData};
-use hypergol_remoting::protocol::body::topic::{DataVersion, TopicConfig, TopicConfigAndMappingSerializeWrapper};
+use hypergol_remoting::protocol::body::topic::{
+    DataVersion, TopicConfig, TopicConfigAndMappingSerializeWrapper, TopicQueueMappingInfo,
+};
 use hypergol_remoting::protocol::fastjson::Body;
 use hypergol_remoting::protocol::header::route::{
     QueryDataVersionRequestHeader, QueryDataVersionResponseHeader, RegisterBrokerRequestHeader,
@@ -307,18 +309,35 @@ fn take_order_topics(broker: &Broker, answer: &RemotingCommand) {
     }
 }
 
+/// Tells all name servers of a topic, and waits for their answers. One that does not take it is told again by its task.
+pub async fn register_now(broker: &Arc<Broker>, topic: Arc<TopicConfig>) {
+    let changed = BTreeMap::from([(topic.topic_name.clone(), topic)]);
+    let mut told = JoinSet::new();
+    for address in addresses(&broker.config().clone()).await {
+        let (broker, request) = (broker.clone(), changed_request(broker, &changed));
+        told.spawn(async move { register(&broker, &address, request).await });
+    }
+    while told.join_next().await.is_some() {}
+}
+
 fn full_request(broker: &Broker) -> RemotingCommand {
     let wrapper = broker.topics.wrapper();
-    request(broker, wrapper.data_version, wrapper.topic_config_table)
+    request(broker, wrapper.data_version, wrapper.topic_config_table, broker.static_topics.infos())
 }
 
 fn changed_request(broker: &Broker, changed: &BTreeMap<String, Arc<TopicConfig>>) -> RemotingCommand {
     let version = broker.topics.version();
     let topics = changed.iter().map(|(name, topic)| (name.clone(), TopicConfig::clone(topic))).collect();
-    request(broker, version, topics)
+    let mapping = |name: &String| Some((name.clone(), broker.static_topics.info(name)?));
+    request(broker, version, topics, changed.keys().filter_map(mapping).collect())
 }
 
-fn request(broker: &Broker, version: DataVersion, mut topics: BTreeMap<String, TopicConfig>) -> RemotingCommand {
+fn request(
+    broker: &Broker,
+    version: DataVersion,
+    mut topics: BTreeMap<String, TopicConfig>,
+    mappings: BTreeMap<String, TopicQueueMappingInfo>,
+) -> RemotingCommand {
     let config = broker.config();
     topics.values_mut().for_each(|topic| topic.perm = permitted(&config, topic.perm));
     let body = RegisterBrokerBody {
@@ -326,6 +345,7 @@ fn request(broker: &Broker, version: DataVersion, mut topics: BTreeMap<String, T
         topic_config_serialize_wrapper: TopicConfigAndMappingSerializeWrapper {
             data_version: version,
             topic_config_table: topics,
+            topic_queue_mapping_info_map: mappings,
             ..TopicConfigAndMappingSerializeWrapper::default()
         },
     };

@@ -16,7 +16,7 @@ use crate::dispatch::{Dispatcher, Port};
 use crate::error::BrokerError;
 use crate::handler::{pop, pull};
 use crate::pop::QueueKey;
-use crate::{clients, namesrv_client, runtime_info, schedule};
+use crate::{clients, namesrv_client, runtime_info, schedule, static_topic};
 
 /// Period of a sample of the statistics. Java: 10 s.
 const STATS_PERIOD: Duration = Duration::from_secs(10);
@@ -133,6 +133,8 @@ impl BrokerServer {
         let popping = broker.clone();
         self.tasks.spawn(async move { watch_orders(&popping).await });
         self.tasks.spawn(clients::watch(broker.clone()));
+        let mapped = broker.clone();
+        self.tasks.spawn(async move { static_topic::clean::run(&mapped).await });
         self.tasks.spawn(clients::tell_late(broker.clone()));
         let stats = broker.clone();
         self.tasks.spawn(every(move |_| STATS_PERIOD, broker.clone(), move || stats.stats.sample(now_ms())));

@@ -37,9 +37,12 @@ struct Known {
 }
 
 /// What name servers say of a topic.
-enum Answer {
-    Queues(Vec<MessageQueue>),
+pub enum Told {
+    /// Its route.
+    Route(TopicRouteData),
+    /// The first that answered does not know it.
     NoSuchTopic,
+    /// None answered.
     Silence,
 }
 
@@ -59,13 +62,13 @@ impl TopicRoutes {
             return Some(queues.clone());
         }
         match ask(client, name_servers, topic).await {
-            Answer::Queues(queues) => Some(self.keep(topic, queues)),
+            Told::Route(route) => Some(self.keep(topic, readable(topic, &route))),
             // The route of a retry topic comes and goes with its group; what was known is kept, as in Java.
-            Answer::NoSuchTopic if !topic.starts_with(RETRY_PREFIX) => {
+            Told::NoSuchTopic if !topic.starts_with(RETRY_PREFIX) => {
                 self.routes.lock().remove(topic);
                 None
             }
-            Answer::NoSuchTopic | Answer::Silence => known.map(|(queues, _)| queues),
+            Told::NoSuchTopic | Told::Silence => known.map(|(queues, _)| queues),
         }
     }
 
@@ -82,7 +85,8 @@ impl TopicRoutes {
     }
 }
 
-async fn ask(client: &Client, name_servers: &[String], topic: &str) -> Answer {
+/// Asks name servers of a topic, one after another.
+pub async fn ask(client: &Client, name_servers: &[String], topic: &str) -> Told {
     let header = GetRouteInfoRequestHeader { topic: topic.to_owned(), accept_standard_json_only: None };
     for address in name_servers {
         let request = RemotingCommand::request_with(RequestCode::GetRouteInfoByTopic, &header);
@@ -94,14 +98,14 @@ async fn ask(client: &Client, name_servers: &[String], topic: &str) -> Answer {
             }
         };
         if answer.code == ResponseCode::TopicNotExist as i32 {
-            return Answer::NoSuchTopic;
+            return Told::NoSuchTopic;
         }
         match TopicRouteData::decode(&answer.body) {
-            Ok(route) if answer.code == ResponseCode::Success as i32 => return Answer::Queues(readable(topic, &route)),
+            Ok(route) if answer.code == ResponseCode::Success as i32 => return Told::Route(route),
             _ => debug!(topic, address, code = answer.code, "no route"),
         }
     }
-    Answer::Silence
+    Told::Silence
 }
 
 fn readable(topic: &str, route: &TopicRouteData) -> Vec<MessageQueue> {

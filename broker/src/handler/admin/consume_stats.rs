@@ -54,8 +54,10 @@ fn add_queues(
     with_pull_offset: bool,
     stats: &mut ConsumeStats,
 ) {
+    // Of a static topic's sections tools take the newest that has an offset.
+    let none = if with_pull_offset && broker.static_topics.get(topic).is_some() { -1 } else { 0 };
     for queue_id in 0..queues {
-        let consumed = broker.offsets.committed(topic, group, queue_id, false).unwrap_or(0).max(0);
+        let consumed = broker.offsets.committed(topic, group, queue_id, false).unwrap_or(none).max(none);
         let pulled = broker.offsets.last_pulled(topic, group, queue_id).unwrap_or(-1);
         let consumed_at = if consumed > 0 { broker.store.store_time_of(topic, queue_id, consumed - 1) } else { 0 };
         let wrapper = OffsetWrapper {

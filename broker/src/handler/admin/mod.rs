@@ -12,6 +12,7 @@ pub mod ha;
 pub mod offset;
 pub mod relay;
 pub mod reset;
+pub mod static_topic;
 pub mod store;
 pub mod timer;
 pub mod topic;

@@ -9,6 +9,7 @@ use hypergol_remoting::protocol::body::topic::{
     TopicFilterType, TopicList,
 };
 use hypergol_remoting::protocol::fastjson::Body;
+use hypergol_remoting::protocol::header::rpc::RpcFields;
 use hypergol_remoting::protocol::header::topic::{
     CreateTopicRequestHeader, DeleteTopicRequestHeader, GetAllTopicConfigRequestHeader,
     GetAllTopicConfigResponseHeader, GetTopicConfigRequestHeader, GetTopicStatsInfoRequestHeader,
@@ -26,23 +27,27 @@ const QUEUES_MAX: i32 = 65_535;
 /// UPDATE_AND_CREATE_TOPIC (17).
 pub fn update(broker: &Arc<Broker>, request: &RemotingCommand, responder: Responder) {
     let wanted = request.header::<CreateTopicRequestHeader>().map_err(Refusal::from).and_then(|header| {
-        let filter_type = match header.topic_filter_type.as_str() {
-            "SINGLE_TAG" => TopicFilterType::SingleTag,
-            "MULTI_TAG" => TopicFilterType::MultiTag,
-            other => return Err(Refusal::failed(format!("topicFilterType = [{other}] value invalid"))),
-        };
-        Ok(TopicConfig {
-            read_queue_nums: header.read_queue_nums,
-            write_queue_nums: header.write_queue_nums,
-            perm: header.perm,
-            topic_filter_type: filter_type,
-            topic_sys_flag: header.topic_sys_flag,
-            order: header.order,
-            attributes: attributes::parse(header.attributes.as_deref().unwrap_or_default()).map_err(Refusal::failed)?,
-            ..TopicConfig::new(&header.topic)
-        })
+        let attributes = attributes::parse(header.attributes.as_deref().unwrap_or_default());
+        Ok(TopicConfig { order: header.order, attributes: attributes.map_err(Refusal::failed)?, ..settings(&header)? })
     });
     change(broker, wanted.map(|topic| vec![topic]), responder);
+}
+
+/// The settings that a request has, but for order flag and attributes.
+pub(super) fn settings(header: &CreateTopicRequestHeader) -> Result<TopicConfig, Refusal> {
+    let topic_filter_type = match header.topic_filter_type.as_str() {
+        "SINGLE_TAG" => TopicFilterType::SingleTag,
+        "MULTI_TAG" => TopicFilterType::MultiTag,
+        other => return Err(Refusal::failed(format!("topicFilterType = [{other}] value invalid"))),
+    };
+    Ok(TopicConfig {
+        read_queue_nums: header.read_queue_nums,
+        write_queue_nums: header.write_queue_nums,
+        perm: header.perm,
+        topic_filter_type,
+        topic_sys_flag: header.topic_sys_flag,
+        ..TopicConfig::new(&header.topic)
+    })
 }
 
 /// UPDATE_AND_CREATE_TOPIC_LIST (18): all or none.
@@ -65,7 +70,8 @@ fn change(broker: &Arc<Broker>, wanted: Result<Vec<TopicConfig>, Refusal>, respo
     broker.topics.update(topics, when_written(responder));
 }
 
-fn check(broker: &Broker, mut topic: TopicConfig) -> Result<TopicConfig, Refusal> {
+/// Settings as they are kept, from those that are wanted.
+pub(super) fn check(broker: &Broker, mut topic: TopicConfig) -> Result<TopicConfig, Refusal> {
     let name = &topic.topic_name;
     names::check_topic(name).map_err(Refusal::invalid)?;
     refuse_system_topic(broker, name)?;
@@ -122,6 +128,7 @@ pub fn delete(broker: &Arc<Broker>, request: &RemotingCommand, responder: Respon
 }
 
 fn forget(broker: &Broker, topic: &str) {
+    broker.static_topics.delete(topic);
     broker.offsets.remove_topic(topic);
     broker.pop.forget_topic(topic);
     broker.store.delete_topic(topic);
@@ -155,9 +162,14 @@ pub fn all(broker: &Arc<Broker>, request: &RemotingCommand, responder: Responder
             let count = settings.broker.split_metadata_size.min(header.max_topic_num.unwrap_or(i32::MAX)).max(0);
             topics.topic_config_table = topics.topic_config_table.into_iter().skip(from).take(count as usize).collect();
         }
+        let mappings = broker.static_topics.wrapper();
+        let mut details = mappings.topic_queue_mapping_info_map.unwrap_or_default();
+        details.retain(|topic, _| topics.topic_config_table.contains_key(topic));
         let body = TopicConfigAndMappingSerializeWrapper {
             data_version: topics.data_version,
+            mapping_data_version: mappings.data_version,
             topic_config_table: topics.topic_config_table,
+            topic_queue_mapping_detail_map: details,
             ..Default::default()
         };
         let header = GetAllTopicConfigResponseHeader { total_topic_num: Some(total) };
@@ -165,25 +177,16 @@ pub fn all(broker: &Arc<Broker>, request: &RemotingCommand, responder: Responder
     });
 }
 
-/// GET_TOPIC_CONFIG (351).
+/// GET_TOPIC_CONFIG (351); with the mapping of a static topic where `lo` asks for it.
 pub fn one(broker: &Arc<Broker>, request: &RemotingCommand) -> Answer {
     let name = request.header::<GetTopicConfigRequestHeader>()?.topic;
     let topic = broker
         .topics
         .get(&name)
         .ok_or_else(|| Refusal::new(ResponseCode::TopicNotExist, format!("No topic in this broker. topic: {name}")))?;
-    let topic = TopicConfig::clone(&topic);
-    json(&TopicConfigAndQueueMapping {
-        attributes: topic.attributes,
-        mapping_detail: None,
-        order: topic.order,
-        perm: topic.perm,
-        read_queue_nums: topic.read_queue_nums,
-        topic_filter_type: topic.topic_filter_type,
-        topic_name: topic.topic_name,
-        topic_sys_flag: topic.topic_sys_flag,
-        write_queue_nums: topic.write_queue_nums,
-    })
+    let wants_mapping = request.header::<RpcFields>()?.lo == Some(true);
+    let mapping = broker.static_topics.get(&name).filter(|_| wants_mapping);
+    json(&TopicConfigAndQueueMapping::new(TopicConfig::clone(&topic), mapping.map(|mapping| (*mapping).clone())))
 }
 
 /// GET_TOPIC_STATS_INFO (202): offsets and last store time of every queue.
