@@ -7,7 +7,8 @@ use hypergol_remoting::{Channel, RemotingCommand, RequestCode, Responder, connec
 use crate::clients;
 use crate::context::Broker;
 use crate::handler::{
-    admin, assignment, client, consumer, end_transaction, pop, pull, query, recall, reply, send, send_back,
+    admin, assignment, client, consumer, end_transaction, logical_queue, pop, pull, query, recall, reply, send,
+    send_back,
 };
 
 /// The ports of a broker.
@@ -83,6 +84,7 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
         R::PeekMessage => pop::peek::peek(broker, &request, responder),
         R::UpdateAndCreateTopic => admin::topic::update(broker, &request, responder),
         R::UpdateAndCreateTopicList => admin::topic::update_list(broker, &request, responder),
+        R::UpdateAndCreateStaticTopic => admin::static_topic::update(broker, &request, responder),
         R::DeleteTopicInBroker => admin::topic::delete(broker, &request, responder),
         R::GetAllTopicConfig => admin::topic::all(broker, &request, responder),
         R::GetTopicConfig => admin::at_once(broker, &request, responder, admin::topic::one),
@@ -94,6 +96,16 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
         R::GetAllSubscriptionGroupConfig => admin::group::all(broker, &request, responder),
         R::GetSubscriptionGroupConfig => admin::at_once(broker, &request, responder, admin::group::one),
         R::UpdateAndGetGroupForbidden => admin::at_once(broker, &request, responder, admin::group::forbidden),
+        R::GetMaxOffset
+        | R::GetMinOffset
+        | R::SearchOffsetByTimestamp
+        | R::GetEarliestMsgStoreTime
+        | R::QueryConsumerOffset
+        | R::UpdateConsumerOffset
+            if logical_queue::concerns(broker, &request) =>
+        {
+            logical_queue::serve(broker, code, request, responder);
+        }
         R::GetMaxOffset => admin::at_once(broker, &request, responder, admin::offset::max),
         R::GetMinOffset => admin::at_once(broker, &request, responder, admin::offset::min),
         R::SearchOffsetByTimestamp => admin::blocking(broker, request, responder, admin::offset::by_time),
@@ -163,7 +175,6 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
         // Not served yet.
         R::CheckRocksDbCqWriteProgress
         | R::ExportRocksDbConfigToJson
-        | R::UpdateAndCreateStaticTopic
         | R::NotifyMinBrokerIdChange
         | R::ExchangeBrokerHaInfo
         | R::ResetMasterFlushOffset

@@ -6,6 +6,8 @@ pub mod assignment;
 pub mod client;
 pub mod consumer;
 pub mod end_transaction;
+mod logical_pull;
+pub mod logical_queue;
 pub mod pop;
 pub mod pull;
 pub mod query;

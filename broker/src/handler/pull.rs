@@ -2,7 +2,8 @@
 //!
 //! [`pull`] checks the request and reads; a pull that finds nothing and may wait goes to
 //! [`HeldPulls`](crate::held_requests::HeldPulls) and comes back through [`resume`], which does the same once more but
-//! answers in any case. Reads that would wait for the disk run on a blocking thread.
+//! answers in any case. Reads that would wait for the disk run on a blocking thread. A pull from a static topic reads
+//! a physical queue, here or on another broker ([`super::logical_pull`]); its request stays as it came.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ use hypergol_remoting::{RemotingCommand, RequestCode, Responder, ResponseCode};
 use hypergol_store::{GetRequest, GetResult, GetStatus};
 use tracing::warn;
 
+use super::admin::Refusal;
+use super::logical_pull::{LogicalPull, Positions};
 use super::{FAQ, refusal};
 use crate::config::BrokerSettings;
 use crate::context::Broker;
@@ -23,12 +26,13 @@ use crate::filter::{SubscriptionFilter, subscription};
 use crate::groups::FORBIDDEN_READ;
 use crate::held_requests::HeldPull;
 use crate::names;
+use crate::static_topic::LogicalQueue;
 use crate::topics::PERM_READ;
 
 /// `sysFlag`: the offset in `commitOffset` is to be committed.
-const FLAG_COMMIT_OFFSET: i32 = 1;
+pub(super) const FLAG_COMMIT_OFFSET: i32 = 1;
 /// `sysFlag`: the request may wait for a message.
-const FLAG_SUSPEND: i32 = 2;
+pub(super) const FLAG_SUSPEND: i32 = 2;
 /// `sysFlag`: the request has a subscription.
 const FLAG_SUBSCRIPTION: i32 = 4;
 
@@ -71,8 +75,11 @@ fn run(broker: &Arc<Broker>, request: RemotingCommand, responder: Responder, att
         Ok(admitted) => admitted,
         Err(refusal) => return responder.send(*refusal),
     };
-    let Admitted { topic, group, filter } = admitted;
-    let pull = Pull { request, responder, attempt, topic, group, filter, begun: Instant::now() };
+    let Admitted { topic, group, filter, logical } = match admitted {
+        Admission::Here(admitted) => admitted,
+        Admission::Elsewhere(logical, sys_flag) => return logical.forward(broker, request, sys_flag, responder),
+    };
+    let pull = Pull { request, responder, attempt, topic, group, filter, logical, begun: Instant::now() };
     if let Err(pull) = pull.read_and_answer(broker, false) {
         let broker = broker.clone();
         tokio::task::spawn_blocking(move || pull.read_and_answer(&broker, true).map_err(drop));
@@ -149,6 +156,19 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The same pull, from the physical queue of a logical one.
+    fn in_section(mut self, logical: &LogicalPull) -> Self {
+        self.queue_id = logical.queue_id;
+        self.queue_offset = logical.offset;
+        self.max_messages = logical.max_messages;
+        match logical.commit(self.commit_offset) {
+            Some((queue_id, offset)) if queue_id == logical.queue_id => self.commit_offset = offset,
+            // Consumers commit apart from pulls, too; that goes to the right queue.
+            _ => self.sys_flag &= !FLAG_COMMIT_OFFSET,
+        }
+        self
+    }
+
     fn has(&self, flag: i32) -> bool {
         self.sys_flag & flag != 0
     }
@@ -182,11 +202,19 @@ fn set_option<'a>(target: &mut Option<&'a str>, text: &'a str) -> bool {
     true
 }
 
+/// Who reads for a pull.
+enum Admission {
+    Here(Admitted),
+    /// The broker of the section, with the `sysFlag` of the request.
+    Elsewhere(Box<LogicalPull>, i32),
+}
+
 /// What a pull may read.
 struct Admitted {
     topic: Arc<TopicConfig>,
     group: Arc<SubscriptionGroupConfig>,
     filter: SubscriptionFilter,
+    logical: Option<Box<LogicalPull>>,
 }
 
 impl Admitted {
@@ -195,9 +223,9 @@ impl Admitted {
         broker: &Broker,
         config: &BrokerSettings,
         request: &RemotingCommand,
-        fields: Fields<'_>,
+        mut fields: Fields<'_>,
         responder: &Responder,
-    ) -> Result<Self, Box<RemotingCommand>> {
+    ) -> Result<Admission, Box<RemotingCommand>> {
         let keys = &config.broker;
         if keys.broker_permission & PERM_READ == 0 {
             return Err(forbidden(
@@ -232,6 +260,18 @@ impl Admitted {
                 format!("the topic[{}] pulling message is forbidden", fields.topic),
             ));
         }
+        let mut logical = None;
+        if let Some(mapping) = broker.static_topics.of_request(fields.topic, &request.fields) {
+            let at = LogicalQueue::led(mapping, fields.queue_id)
+                .map_err(Refusal::from)
+                .and_then(|queue| LogicalPull::at(queue, fields.queue_offset, fields.max_messages))
+                .map_err(|why| refusal(why.code, why.remark))?;
+            if at.is_elsewhere() {
+                return Ok(Admission::Elsewhere(Box::new(at), fields.sys_flag));
+            }
+            fields = fields.in_section(&at);
+            logical = Some(Box::new(at));
+        }
         if fields.queue_id < 0 || fields.queue_id >= topic.read_queue_nums {
             let remark = format!(
                 "queueId[{}] is illegal, topic:[{}] topicConfig.readQueueNums:[{}] consumer:[/{}]",
@@ -257,7 +297,7 @@ impl Admitted {
         }
         let retry = keys.filter_support_retry;
         let filter = SubscriptionFilter::new(&subscription, filter_data, &broker.filters, retry);
-        Ok(Self { topic, group, filter })
+        Ok(Admission::Here(Self { topic, group, filter, logical }))
     }
 }
 
@@ -350,17 +390,27 @@ struct Pull {
     topic: Arc<TopicConfig>,
     group: Arc<SubscriptionGroupConfig>,
     filter: SubscriptionFilter,
+    /// Where in a static topic it reads.
+    logical: Option<Box<LogicalPull>>,
     begun: Instant,
 }
 
 impl Pull {
+    /// The fields, for the physical queue. They were parsed before; parsing again keeps the borrow of `request` short.
+    fn fields(&self) -> Option<Fields<'_>> {
+        let fields = Fields::parse(&self.request.fields).ok()?;
+        Some(match &self.logical {
+            None => fields,
+            Some(logical) => fields.in_section(logical),
+        })
+    }
+
     /// Gives itself back when it would have to wait for the disk and may not.
     fn read_and_answer(self, broker: &Arc<Broker>, may_wait: bool) -> Result<(), Box<Self>> {
-        // Parsed before; parsing again keeps the borrow of `request` short.
-        let Ok(fields) = Fields::parse(&self.request.fields) else { return Ok(()) };
+        let Some(fields) = self.fields() else { return Ok(()) };
         let config = broker.config();
         let reset = broker.offsets.take_reset(fields.topic, fields.group, fields.queue_id);
-        let outcome = match reset.filter(|_| config.broker.use_server_side_reset_offset) {
+        let mut outcome = match reset.filter(|_| config.broker.use_server_side_reset_offset) {
             Some(offset) => Outcome::reset(broker, &fields, offset),
             None => {
                 let request = fields.get_request();
@@ -374,9 +424,12 @@ impl Pull {
                 Outcome::read(result, fields.queue_offset)
             }
         };
+        self.note_offsets(broker, &config, &fields, &outcome);
+        if let Some(logical) = &self.logical {
+            outcome.translate(logical);
+        }
         let waits =
             outcome.code == ResponseCode::PullNotFound && self.attempt == Attempt::First && fields.has(FLAG_SUSPEND);
-        self.note_offsets(broker, &config, &fields, &outcome);
         if waits {
             self.wait(broker, outcome);
         } else {
@@ -397,7 +450,7 @@ impl Pull {
 
     fn wait(self, broker: &Arc<Broker>, outcome: Outcome) {
         let config = broker.config();
-        let Ok(fields) = Fields::parse(&self.request.fields) else { return };
+        let Some(fields) = self.fields() else { return };
         let wanted = if config.broker.long_polling_enable {
             fields.suspend_timeout_ms
         } else {
@@ -405,20 +458,20 @@ impl Pull {
         };
         let patience = Duration::from_millis(u64::try_from(wanted).unwrap_or_default()).min(SUSPEND_MAX);
         let (topic, queue_id, offset) = (fields.topic.to_owned(), fields.queue_id, fields.queue_offset);
-        let Self { request, responder, filter, topic: topic_config, group, begun, .. } = self;
+        let Self { request, responder, filter, topic: topic_config, group, logical, begun, .. } = self;
         let deadline = Instant::now() + patience;
         let held = Box::new(HeldPull { request, responder, topic, queue_id, offset, filter, deadline });
         if let Err(refused) = broker.held_pulls.hold(held, |topic, queue| broker.store.max_offset(topic, queue)) {
             let HeldPull { request, responder, filter, .. } = *refused;
             let attempt = Attempt::AfterWait;
-            let pull = Self { request, responder, attempt, topic: topic_config, group, filter, begun };
+            let pull = Self { request, responder, attempt, topic: topic_config, group, filter, logical, begun };
             pull.answer(broker, outcome);
         }
     }
 
     fn answer(self, broker: &Broker, outcome: Outcome) {
         let config = broker.config();
-        let Ok(fields) = Fields::parse(&self.request.fields) else { return };
+        let Some(fields) = self.fields() else { return };
         let mut response = RemotingCommand::response(outcome.code).with_remark(outcome.remark);
         // A master without slaves serves even those that lag far behind, unless reading from slaves is allowed.
         let suggested = match (config.broker.slave_read_enable, outcome.suggest_slave) {
@@ -431,6 +484,9 @@ impl Pull {
         header.push_int("nextBeginOffset", outcome.next_begin_offset);
         header.push_int("minOffset", outcome.min_offset);
         header.push_int("maxOffset", outcome.max_offset);
+        if let Some(delta) = outcome.offset_delta {
+            header.push_int("offsetDelta", delta);
+        }
         header.push_int("topicSysFlag", self.topic.topic_sys_flag.into());
         header.push_int("groupSysFlag", self.group.group_sys_flag.into());
         if outcome.code == ResponseCode::Success {
@@ -452,6 +508,8 @@ struct Outcome {
     next_begin_offset: i64,
     min_offset: i64,
     max_offset: i64,
+    /// Of a static topic: difference of logical offsets from those in the messages.
+    offset_delta: Option<i64>,
     suggest_slave: bool,
     messages: Vec<bytes::Bytes>,
     count: u32,
@@ -479,11 +537,28 @@ impl Outcome {
             next_begin_offset: result.next_begin_offset,
             min_offset: result.min_offset,
             max_offset: result.max_offset,
+            offset_delta: None,
             suggest_slave: result.suggest_slave,
             messages: result.messages,
             count: result.count,
             bytes: result.bytes,
         }
+    }
+
+    /// Turns physical positions into logical ones.
+    fn translate(&mut self, logical: &LogicalPull) {
+        let physical = Positions {
+            code: self.code,
+            next_begin: self.next_begin_offset,
+            min: self.min_offset,
+            max: self.max_offset,
+        };
+        let (positions, delta) = logical.meaning(physical);
+        self.code = positions.code;
+        self.next_begin_offset = positions.next_begin;
+        self.min_offset = positions.min;
+        self.max_offset = positions.max;
+        self.offset_delta = Some(delta);
     }
 
     /// An administrator has set the offset.
@@ -494,6 +569,7 @@ impl Outcome {
             next_begin_offset: offset,
             min_offset: broker.store.min_offset(fields.topic, fields.queue_id),
             max_offset: broker.store.max_offset(fields.topic, fields.queue_id),
+            offset_delta: None,
             suggest_slave: false,
             messages: Vec::new(),
             count: 0,

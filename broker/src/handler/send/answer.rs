@@ -13,6 +13,7 @@ use super::Refused;
 use super::check::illegal_message;
 use crate::config::{BrokerSettings, FlushDiskType};
 use crate::context::Broker;
+use crate::static_topic::{LogicalQueue, sections};
 
 /// A message, or a batch, that was appended.
 pub(super) struct Answer {
@@ -35,6 +36,16 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// The same, for a client that knows the logical queue.
+    pub(super) fn in_logical_queue(mut self, queue: Option<&LogicalQueue>) -> Self {
+        if let Some(queue) = queue {
+            self.queue_id = queue.id;
+            self.queue_offset =
+                queue.newest().map_or(-1, |section| sections::logical_within(section, self.queue_offset));
+        }
+        self
+    }
+
     /// Answers as soon as the message is as safe as the configuration wants it.
     pub(super) fn give(self, broker: &Arc<Broker>, config: &BrokerSettings, responder: Responder) {
         let end = self.end;

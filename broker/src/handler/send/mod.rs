@@ -29,6 +29,7 @@ use crate::context::{Broker, now_ms};
 use crate::names;
 use crate::retry;
 use crate::schedule::levels::{SCHEDULE_TOPIC, queue_of_level};
+use crate::static_topic::{LogicalQueue, NotLeader};
 use crate::timer::TimerKind;
 use crate::timer::entry::{self, TIMER_QUEUE};
 use crate::topics::{PERM_READ, PERM_WRITE};
@@ -39,19 +40,40 @@ type Refused = Box<RemotingCommand>;
 /// Answers a send: 10 with the fields' full names, 310 and 320 with letters.
 pub fn send(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, responder: Responder) {
     let config = broker.config();
-    let header = match SendMessageRequest::decode(code, &request.fields) {
+    let mut header = match SendMessageRequest::decode(code, &request.fields) {
         Ok(header) => header,
         Err(error) => return responder.error(ResponseCode::SystemError, error.to_string()),
+    };
+    let logical = match logical_queue(broker, &mut header, &request) {
+        Ok(logical) => logical,
+        Err(refused) => return responder.error(ResponseCode::NotLeaderForQueue, refused.to_string()),
     };
     let checked = check::topic(broker, &config, &header, &request, &responder);
     let stored = checked.and_then(|topic| {
         let send = Send { broker, config: &config, header: &header, request: &request, topic: &topic };
         if header.batch { batch::store(&send, &responder) } else { send.store(&responder) }
     });
-    match stored {
+    match stored.map(|answer| answer.in_logical_queue(logical.as_ref())) {
         Ok(answer) => answer.give(broker, &config, responder),
         Err(refused) => responder.send(*refused),
     }
+}
+
+/// The queue of a static topic that a send is for; the header names the physical one from then on.
+fn logical_queue(
+    broker: &Broker,
+    header: &mut SendMessageRequest<'_>,
+    request: &RemotingCommand,
+) -> Result<Option<LogicalQueue>, NotLeader> {
+    let Some(mapping) = broker.static_topics.of_request(header.topic, &request.fields) else { return Ok(None) };
+    let queue = match header.queue_id {
+        id @ 0.. => LogicalQueue::led(mapping, id)?,
+        _ => LogicalQueue::any_led(mapping)?,
+    };
+    if let Some(section) = queue.newest() {
+        header.queue_id = section.queue_id;
+    }
+    Ok(Some(queue))
 }
 
 /// What is checked of a reply before it goes to the client that asked.
