@@ -146,6 +146,50 @@ async fn a_message_comes_when_its_time_has_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_committed_message_waits_from_its_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = TestBroker::start(folder.path(), FAST).await;
+    let half = |body: &'static str, timer: (&str, &str)| {
+        let text = properties(&[("TRAN_MSG", "true"), ("PGROUP", "pg"), ("UNIQ_KEY", body), timer]);
+        let broker = &broker;
+        async move { broker.send("T", &text, body).await }
+    };
+    let commit = |half: RemotingCommand| {
+        let offset = i64::from_str_radix(&field(&half, "msgId")[16..], 16).unwrap();
+        let request = RemotingCommand::request(R::EndTransaction)
+            .with_field("producerGroup", "pg")
+            .with_field("tranStateTableOffset", field(&half, "queueOffset"))
+            .with_field("commitLogOffset", &offset.to_string())
+            .with_field("commitOrRollback", "8")
+            .with_field("fromTransactionCheck", "false");
+        let broker = &broker;
+        async move { broker.call(request).await }
+    };
+    let soon = half("soon", ("TIMER_DELAY_MS", "700")).await;
+    let past = half("past", ("TIMER_DELIVER_MS", "1")).await;
+    assert_eq!((soon.code, past.code, soon.fields.get("recallHandle")), (0, 0, None));
+    // Nobody would hear of it at the commit.
+    assert_eq!(half("never", ("TIMER_DELAY_SEC", "99999999")).await.code, 13);
+
+    assert_eq!(broker.broker().store.max_offset(TIMER_TOPIC, 0), 0, "the delay begins with the commit");
+    let committed_ms = now_ms();
+    assert_eq!((commit(soon).await.code, commit(past).await.code), (0, 0));
+    let messages = broker.delivered(2).await;
+    assert_eq!((messages[0].body.as_str(), messages[1].body.as_str()), ("past", "soon"));
+    assert!(messages[1].stored_ms >= committed_ms + 700, "{messages:?} is early");
+    assert_eq!(messages[1].properties.get("TRAN_MSG"), None, "it is no half message any more");
+
+    let late = half("late", ("TIMER_DELAY_MS", "700")).await;
+    broker.set("timerMaxDelaySec=0").await;
+    let refused = commit(late.clone()).await;
+    assert_eq!(refused.code, 13, "it stays undecided");
+    broker.set("timerMaxDelaySec=100").await;
+    assert_eq!(commit(late).await.code, 0);
+    assert_eq!(broker.delivered(3).await[2].body, "late");
+    broker.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_due_does_not_wait() {
     let folder = tempfile::tempdir().unwrap();
     let broker = TestBroker::start(folder.path(), FAST).await;

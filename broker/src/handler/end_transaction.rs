@@ -110,12 +110,17 @@ fn commit_half(
     let begun = Instant::now();
     let record = half.record();
     let place = (record.queue_id(), record.queue_offset());
+    let keys = &broker.config().store;
+    let committed = half.committed(broker.delay_levels(), broker.timers.as_deref(), keys).map_err(|why| {
+        warn!(?place, ?why, "committed message cannot wait for its time");
+        let (code, remark) = why.answer(keys);
+        Refusal::new(code, remark)
+    })?;
     let recent = &broker.transactions.recent;
     if !recent.begin_commit(place) {
         info!(?place, "committed before");
         return Ok(());
     }
-    let committed = half.committed(broker.delay_levels());
     let message = committed.message();
     let appended = match put(&message) {
         Ok(appended) => appended,

@@ -131,7 +131,8 @@ fn store(
     if !producer_group.contains(|c: char| c.is_control()) {
         properties.set(property::PRODUCER_GROUP, producer_group);
     }
-    let (topic, queue_id) = entry::redirect(broker, &handle.topic, 0, &mut properties)
+    let keys = &broker.config().store;
+    let (topic, queue_id) = entry::redirect(Some(timers), keys, &handle.topic, 0, &mut properties)
         .map_err(|why| format!("{why:?}"))?
         .ok_or("the message is due")?;
     let appended = broker

@@ -5,7 +5,7 @@ use hypergol_remoting::message::property;
 
 use super::service::Timers;
 use crate::config::StoreKeys;
-use crate::context::{Broker, now_ms};
+use crate::context::now_ms;
 use crate::names::TIMER_TOPIC;
 use crate::properties::Properties;
 
@@ -137,7 +137,8 @@ fn is_congested(timers: &Timers, keys: &StoreKeys, out_ms: i64) -> bool {
 /// # Errors
 /// [`NotTimed`].
 pub fn redirect(
-    broker: &Broker,
+    timers: Option<&Timers>,
+    keys: &StoreKeys,
     topic: &str,
     queue_id: i32,
     properties: &mut Properties<'_>,
@@ -153,7 +154,7 @@ pub fn redirect(
         TimerKind::PROPERTIES.into_iter().find_map(|(kind, name)| properties.get(name).map(|text| (kind, text)));
     let Some(asked) = asked else { return Ok(None) };
     let takes_back = properties.get(property::TIMER_DEL_UNIQKEY).is_some();
-    let out = out_time(broker.timers.as_deref(), &broker.config().store, asked, takes_back, now_ms())?;
+    let out = out_time(timers, keys, asked, takes_back, now_ms())?;
     let Some(out_ms) = out else { return Ok(None) };
     properties.set(property::TIMER_OUT_MS, out_ms.to_string());
     properties.set(property::REAL_TOPIC, topic);

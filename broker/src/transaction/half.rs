@@ -7,10 +7,13 @@ use hypergol_remoting::protocol::header::transaction::CheckTransactionStateReque
 use hypergol_remoting::{RemotingCommand, RequestCode};
 use hypergol_store::{Appended, NewMessage, Record, record};
 
+use crate::config::StoreKeys;
 use crate::names::{self, CHECK_MAX_TIME_TOPIC, HALF_OP_TOPIC, HALF_TOPIC};
 use crate::properties::Properties;
 use crate::schedule::DelayLevels;
 use crate::schedule::levels::{SCHEDULE_TOPIC, real_queue};
+use crate::timer::Timers;
+use crate::timer::entry::{self, NotTimed};
 
 /// Tag of op messages: their half messages are decided ("deleted"). Java: `TransactionalMessageUtil.REMOVE_TAG`.
 pub const DECIDED_TAG: &str = "d";
@@ -77,26 +80,39 @@ impl<'a> Half<'a> {
         record::property(self.record.properties(), name)
     }
 
-    /// The message for consumers. It goes to its real queue, or to the delay topic first.
-    pub fn committed(&self, delay_levels: &DelayLevels) -> Outcome<'a> {
+    /// The message for consumers. It goes to its real queue, or to the delay topic or the timer topic first: a delay
+    /// begins with the commit.
+    ///
+    /// # Errors
+    /// [`NotTimed`].
+    pub fn committed(
+        &self,
+        delay_levels: &DelayLevels,
+        timers: Option<&Timers>,
+        keys: &StoreKeys,
+    ) -> Result<Outcome<'a>, NotTimed> {
         let mut properties = Properties::decode(self.record.properties());
         properties.remove(property::REAL_TOPIC);
         properties.remove(property::REAL_QUEUE_ID);
         let (mut topic, mut queue_id) = (self.real_topic, self.real_queue_id);
         let level = self.property(property::DELAY_TIME_LEVEL).and_then(|level| level.parse().ok()).unwrap_or(0);
-        if level > 0 {
+        let waits = if level > 0 {
+            Some((SCHEDULE_TOPIC, delay_levels.redirect(level, topic, queue_id, &mut properties)))
+        } else {
+            entry::redirect(timers, keys, topic, queue_id, &mut properties)?
+        };
+        if let Some(place) = waits {
             // Java encodes the properties once more on this way, after it has dropped the mark.
             properties.remove(property::TRANSACTION_PREPARED);
-            queue_id = delay_levels.redirect(level, topic, queue_id, &mut properties);
-            topic = SCHEDULE_TOPIC;
+            (topic, queue_id) = place;
         }
-        Outcome {
+        Ok(Outcome {
             topic,
             queue_id,
             sys_flag: self.record.sys_flag() & !sys_flag::TRANSACTION_MASK | sys_flag::TRANSACTION_COMMIT,
             prepared_transaction_offset: self.record.physical_offset(),
             ..self.as_it_is(topic, queue_id, properties)
-        }
+        })
     }
 
     /// A copy for the end of the half queue: the check has counted one more round.
@@ -221,7 +237,7 @@ mod tests {
     fn a_commit_goes_to_the_real_queue() {
         let bytes = record(HALF_TOPIC, PROPERTIES);
         let half = Half::of(Record::parse(&bytes).unwrap()).unwrap();
-        let committed = half.committed(&levels());
+        let committed = half.committed(&levels(), None, &StoreKeys::default()).unwrap();
         let message = committed.message();
         assert_eq!((message.topic, message.queue_id, message.flag), ("T", 3, 9));
         assert_eq!((message.sys_flag, message.prepared_transaction_offset), (0x9, 0x1234));
@@ -234,12 +250,19 @@ mod tests {
     fn a_commit_with_a_level_waits_first() {
         let bytes = record(HALF_TOPIC, &[PROPERTIES, b"DELAY\x019\x02"].concat());
         let half = Half::of(Record::parse(&bytes).unwrap()).unwrap();
-        let committed = half.committed(&levels());
+        let committed = half.committed(&levels(), None, &StoreKeys::default()).unwrap();
         let message = committed.message();
         assert_eq!((message.topic, message.queue_id), (SCHEDULE_TOPIC, 1));
         assert_eq!(real_queue(message.properties), Some(("T", 3)));
         assert_eq!(record::property(message.properties, "TRAN_MSG"), None);
         assert_eq!(record::property(message.properties, "DELAY"), Some("2"));
+    }
+
+    #[test]
+    fn a_commit_that_must_wait_and_cannot_is_refused() {
+        let bytes = record(HALF_TOPIC, &[PROPERTIES, b"TIMER_DELAY_SEC\x019\x02"].concat());
+        let half = Half::of(Record::parse(&bytes).unwrap()).unwrap();
+        assert_eq!(half.committed(&levels(), None, &StoreKeys::default()).unwrap_err(), NotTimed::NotEnabled);
     }
 
     #[test]

@@ -161,10 +161,6 @@ pub(super) fn message(
     if header.topic == names::TIMER_TOPIC {
         return illegal("the topic of the timer wheel is the broker's own; send with a delivery time instead");
     }
-    if is_half && properties.timer(sys_flag::TRANSACTION_NONE).is_some() {
-        // Java times the half message instead, which then can no longer be committed.
-        return illegal("a message is either timed or transactional");
-    }
     if properties.is_lite {
         return illegal("lite topics are not supported yet");
     }
@@ -208,7 +204,7 @@ pub(super) fn is_half(header: &SendMessageRequest<'_>, properties: &Properties<'
     properties.is_half && !is_sent_back()
 }
 
-fn is_delayed(properties: &Properties<'_>) -> bool {
+pub(super) fn is_delayed(properties: &Properties<'_>) -> bool {
     properties.delay.is_some_and(|level| level.parse::<i32>().is_ok_and(|level| level > 0))
 }
 

@@ -145,7 +145,13 @@ impl Send<'_> {
             .map_err(|remark| refuse(config, ResponseCode::SystemError, remark))?;
         let real_topic = topic;
         if is_half {
-            // A delay begins with the commit.
+            // A delay begins with the commit, for whose answer nobody waits: what can never be timed is refused now. Java
+            // times the half message instead, which then can no longer be committed.
+            if !check::is_delayed(&properties)
+                && let Some(asked) = properties.timer(sys_flag::TRANSACTION_NONE)
+            {
+                self.out_time(asked, properties.takes_back)?;
+            }
             Properties::make_half(topic, queue_id, &uniq_key, buffer);
             sys_flag &= !sys_flag::TRANSACTION_MASK;
             (topic, queue_id) = (names::HALF_TOPIC, 0);
@@ -155,7 +161,8 @@ impl Send<'_> {
             (topic, queue_id) = (SCHEDULE_TOPIC, queue_of_level(level));
         }
         let mut recall_handle = None;
-        if level.is_none()
+        if !is_half
+            && level.is_none()
             && let Some(asked) = properties.timer(header.sys_flag)
             && let Some(out_ms) = self.out_time(asked, properties.takes_back)?
         {
