@@ -212,6 +212,12 @@ impl BrokerSettings {
             mapped_file_size_consume_queue_ext: bytes(keys.mapped_file_size_consume_queue_ext),
             light_queues: keys.enable_lmq && keys.enable_multi_dispatch,
             light_queues_max: self.light_queues_max(),
+            enable_compaction: keys.enable_compaction,
+            compaction_mapped_file_size: bytes(keys.compaction_mapped_file_size),
+            compaction_cq_mapped_file_size: bytes(keys.compaction_cq_mapped_file_size),
+            compaction_schedule_internal: millis(keys.compaction_schedule_internal.into()),
+            max_offset_map_size: bytes(keys.max_offset_map_size),
+            compaction_thread_num: bytes(keys.compaction_thread_num),
             max_message_size: bytes(keys.max_message_size),
             flush_disk_type: match keys.flush_disk_type {
                 FlushDiskType::Async => hypergol_store::FlushDiskType::AsyncFlush,

@@ -264,6 +264,10 @@ impl StoreHooks for Hooks {
         }
     }
 
+    fn is_compacted(&self, topic: &str) -> bool {
+        self.topics.get(topic).is_some_and(|topic| topics::is_compacted(&topic))
+    }
+
     fn queue_kind(&self, topic: &str) -> Option<QueueKind> {
         self.topics.get(topic).map(|topic| topics::queue_kind(&topic))
     }

@@ -33,6 +33,11 @@ const BENCHMARK_QUEUES: i32 = 1024;
 /// Changed topics that may wait to be registered; beyond it a full registration is made instead.
 const CHANGED_MAX: usize = 4096;
 
+/// Whether a topic keeps the last message of each key only, by its attribute `cleanup.policy`.
+pub fn is_compacted(topic: &TopicConfig) -> bool {
+    topic.attributes.get("cleanup.policy").is_some_and(|policy| policy == "COMPACTION")
+}
+
 /// The kind of queues a topic has, by its attribute `queue.type`.
 pub fn queue_kind(topic: &TopicConfig) -> QueueKind {
     match topic.attributes.get("queue.type").map(String::as_str) {

@@ -43,6 +43,18 @@ pub struct StoreConfig {
     pub light_queues: bool,
     /// Light queues that messages may make at most; those that the log holds are made in any case. Default 1,000,000.
     pub light_queues_max: usize,
+    /// `enableCompaction`: whether compacted topics have compaction logs. Default true.
+    pub enable_compaction: bool,
+    /// `compactionMappedFileSize`: bytes of a file of a compaction log, about. Default 100 MiB.
+    pub compaction_mapped_file_size: usize,
+    /// `compactionCqMappedFileSize`: bytes of a file of its queue, rounded down to units. Default 10 MiB.
+    pub compaction_cq_mapped_file_size: usize,
+    /// `compactionScheduleInternal`: pause between two compactions of a log. Default 15 minutes.
+    pub compaction_schedule_internal: Duration,
+    /// `maxOffsetMapSize`: bytes that the keys of all compactions that run at once may take. Default 100 MiB.
+    pub max_offset_map_size: usize,
+    /// `compactionThreadNum`: compactions at once, at most as many as there are processors. Default 6.
+    pub compaction_thread_num: usize,
     /// `maxMessageSize`: largest body in bytes. Default 4 MiB. A record may be 64 KiB larger. *live*
     pub max_message_size: usize,
     /// `flushDiskType`. Default [`FlushDiskType::AsyncFlush`]. *live*
@@ -131,6 +143,12 @@ impl StoreConfig {
             mapped_file_size_consume_queue_ext: 48 << 20,
             light_queues: false,
             light_queues_max: 1_000_000,
+            enable_compaction: true,
+            compaction_mapped_file_size: 100 << 20,
+            compaction_cq_mapped_file_size: 10 << 20,
+            compaction_schedule_internal: Duration::from_secs(15 * 60),
+            max_offset_map_size: 100 << 20,
+            compaction_thread_num: 6,
             max_message_size: 4 << 20,
             flush_disk_type: FlushDiskType::AsyncFlush,
             sync_flush_timeout: Duration::from_secs(5),
@@ -193,6 +211,11 @@ impl StoreConfig {
         self.store_path_root_dir.join("consumequeue_ext")
     }
 
+    /// Folder of the compaction logs, `<root>/compaction`.
+    pub fn compaction_dir(&self) -> PathBuf {
+        self.store_path_root_dir.join("compaction")
+    }
+
     /// Folder of the index files, `<root>/index`.
     pub fn index_dir(&self) -> PathBuf {
         self.store_path_root_dir.join("index")
@@ -223,6 +246,12 @@ impl StoreConfig {
         let ext_file_size = self.mapped_file_size_consume_queue_ext;
         if ext_file_size < 128 || ext_file_size > i32::MAX as usize {
             return bad("mappedFileSizeConsumeQueueExt", "must be within 128..=2147483647 bytes");
+        }
+        if self.compaction_cq_mapped_file_size < 46 || self.compaction_cq_mapped_file_size > i32::MAX as usize / 8 {
+            return bad("compactionCqMappedFileSize", "must be within 46..=268435455 bytes");
+        }
+        if self.compaction_mapped_file_size < 46 || self.compaction_mapped_file_size > i32::MAX as usize / 2 {
+            return bad("compactionMappedFileSize", "must be within 46..=1073741823 bytes");
         }
         crate::clean::Hours::parse(&self.delete_when)?;
         if self.max_message_size > (i32::MAX as usize) - (1 << 20) {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::commitlog::CommitLog;
+use crate::compaction::CompactionStore;
 use crate::consume_queue::{PlacedEntry, QueueTable};
 use crate::error::StoreError;
 use crate::hooks::{Arrival, StoreHooks};
@@ -38,6 +39,7 @@ pub const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
 pub struct Dispatcher {
     queues: Arc<QueueTable>,
     index: Option<Arc<IndexService>>,
+    compaction: Option<Arc<CompactionStore>>,
     hooks: Arc<dyn StoreHooks>,
     /// Messages come into the light queues that they name.
     light: bool,
@@ -134,6 +136,7 @@ impl Dispatcher {
     pub fn new(
         queues: Arc<QueueTable>,
         index: Option<Arc<IndexService>>,
+        compaction: Option<Arc<CompactionStore>>,
         hooks: Arc<dyn StoreHooks>,
         light: bool,
         from: i64,
@@ -141,6 +144,7 @@ impl Dispatcher {
         Dispatcher {
             queues,
             index,
+            compaction,
             hooks,
             light,
             turn: Mutex::new(()),
@@ -185,7 +189,7 @@ impl Dispatcher {
             }
         };
         if records > 0 {
-            self.apply(&batch, notify)?;
+            self.apply(&batch, bytes, notify)?;
         }
         Ok((consumed, stopped))
     }
@@ -248,10 +252,16 @@ impl Dispatcher {
         }
     }
 
-    fn apply(&self, batch: &Batch<'_>, notify: bool) -> Result<(), StoreError> {
+    /// Hands on a batch, whose records lie in `bytes`.
+    fn apply(&self, batch: &Batch<'_>, bytes: &[u8], notify: bool) -> Result<(), StoreError> {
         for group in &batch.groups {
             match self.queues.get_or_create(group.topic, group.queue_id) {
-                Ok(queue) => queue.append_extended(&group.entries, &group.bits)?,
+                Ok(queue) => {
+                    queue.append_extended(&group.entries, &group.bits)?;
+                    if queue.is_compacted() {
+                        self.compact(group, bytes)?;
+                    }
+                }
                 // Only the body of a record is under a checksum. One whose head is damaged must not hold up the others.
                 Err(error @ StoreError::Corrupt { .. }) => {
                     let records = group.entries.len();
@@ -278,6 +288,18 @@ impl Dispatcher {
             self.hooks.messages_arrived(&batch.arrivals);
         }
         Ok(())
+    }
+
+    /// Appends the records of a group to its compaction log.
+    fn compact(&self, group: &Group<'_>, bytes: &[u8]) -> Result<(), StoreError> {
+        let Some(compaction) = &self.compaction else { return Ok(()) };
+        let base = Record::parse(bytes).map_or(0, |first| first.physical_offset());
+        let records = group.entries.iter().filter_map(|placed| {
+            let at = usize::try_from(placed.entry.physical_offset - base).ok()?;
+            let end = at.checked_add(usize::try_from(placed.entry.size).ok()?)?;
+            Some((*placed, bytes.get(at..end)?))
+        });
+        compaction.append(group.topic, group.queue_id, records)
     }
 
     /// Body of the dispatch thread. Once `stopped` it goes on until nothing readable is left or an append fails.

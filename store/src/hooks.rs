@@ -37,6 +37,12 @@ pub trait StoreHooks: Send + Sync {
     /// [`crate::MessageStore::open`].
     fn filter_bits(&self, _topic: &str, _properties: &[u8], _bits: &mut Vec<u8>) {}
 
+    /// Whether a topic is compacted (its attribute `cleanup.policy`). Asked once for each queue, when it is made or
+    /// loaded.
+    fn is_compacted(&self, _topic: &str) -> bool {
+        false
+    }
+
     /// What kind of queues a topic has (its attribute `queue.type`); `None` for a topic that does not exist. The answer
     /// for a topic changes only by deleting it. Called by the threads that put messages; must not block.
     fn queue_kind(&self, _topic: &str) -> Option<QueueKind> {

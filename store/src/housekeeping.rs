@@ -186,7 +186,7 @@ impl MessageStore {
         }
     }
 
-    /// Drops a topic's consume queues and their folder. True when there were any.
+    /// Drops a topic's consume queues, its compaction logs and their folders. True when there were any.
     ///
     /// Waits up to a second for the dispatch of what was put before, so that queues do not come back with old entries.
     pub fn delete_topic(&self, topic: &str) -> bool {
@@ -197,10 +197,16 @@ impl MessageStore {
         while dispatched < target && Instant::now() < deadline {
             dispatched = core.dispatcher.dispatched().wait_above(dispatched, deadline - Instant::now());
         }
-        core.queues.delete_topic(topic).unwrap_or_else(|error| {
+        let deleted = core.queues.delete_topic(topic).unwrap_or_else(|error| {
             tracing::error!(topic, %error, "topic's consume queues cannot be deleted from disk");
             true
-        })
+        });
+        if let Some(compaction) = &core.compaction
+            && let Err(error) = compaction.delete_topic(topic)
+        {
+            tracing::error!(topic, %error, "topic's compaction logs cannot be deleted from disk");
+        }
+        deleted
     }
 
     /// Number of light queues.
@@ -245,6 +251,12 @@ impl MessageStore {
             mapped_file_size_commit_log: old.mapped_file_size_commit_log,
             mapped_file_size_consume_queue: old.mapped_file_size_consume_queue,
             mapper_file_size_batch_consume_queue: old.mapper_file_size_batch_consume_queue,
+            enable_compaction: old.enable_compaction,
+            compaction_mapped_file_size: old.compaction_mapped_file_size,
+            compaction_cq_mapped_file_size: old.compaction_cq_mapped_file_size,
+            compaction_schedule_internal: old.compaction_schedule_internal,
+            max_offset_map_size: old.max_offset_map_size,
+            compaction_thread_num: old.compaction_thread_num,
             mapped_file_size_consume_queue_ext: old.mapped_file_size_consume_queue_ext,
             light_queues: old.light_queues,
             light_queues_max: old.light_queues_max,

@@ -12,6 +12,7 @@
 pub mod checkpoint;
 pub mod clean;
 pub mod commitlog;
+pub mod compaction;
 pub mod config;
 pub mod consume_queue;
 pub mod dispatch;

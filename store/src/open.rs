@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use crate::checkpoint::Checkpoint;
 use crate::commitlog::recover::{self, Found, Recovered};
 use crate::commitlog::{CommitLog, FlushPolicy};
+use crate::compaction::CompactionStore;
 use crate::config::{FlushDiskType, StoreConfig};
 use crate::consume_queue::{ExtConfig, QueueConfig, QueueFolders, QueueTable};
 use crate::dispatch::Dispatcher;
@@ -39,6 +40,7 @@ pub(crate) struct Core {
     pub(crate) log: CommitLog,
     pub(crate) queues: Arc<QueueTable>,
     pub(crate) index: Option<Arc<IndexService>>,
+    pub(crate) compaction: Option<Arc<CompactionStore>>,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) gate: Arc<WriteGate>,
@@ -117,8 +119,9 @@ impl Core {
             return false;
         }
         let index = self.index.as_ref().map_or(Ok(None), |index| index.flush());
+        let compacted = self.compaction.as_ref().is_none_or(|compaction| compaction.flush());
         let queues = self.queues.flush_all(true, dispatched);
-        let durable = queues.all_durable && index.is_ok();
+        let durable = queues.all_durable && index.is_ok() && compacted;
         if durable {
             self.checkpoint.set_logics_physical_offset(dispatched.min(flushed));
             if point.store_timestamp > 0 {
@@ -319,8 +322,14 @@ impl MessageStore {
             false => None,
         };
 
+        let compaction = match config.enable_compaction {
+            true => Some(Arc::new(CompactionStore::open(&config, normal)?)),
+            false => None,
+        };
+
         abort.set()?;
-        let dispatcher = Dispatcher::new(queues.clone(), index.clone(), hooks, config.light_queues, 0);
+        let dispatcher =
+            Dispatcher::new(queues.clone(), index.clone(), compaction.clone(), hooks, config.light_queues, 0);
         let first = first_offset(&found, normal, &queues, index.as_deref(), &checkpoint, &config);
         if !normal {
             // Units that were being written may be torn; they are dispatched again.
@@ -336,6 +345,10 @@ impl MessageStore {
         let recovered = recover_log(found, first, normal, &config, &queues, &dispatcher)?;
         dispatcher.dispatched().raise(recovered.end);
         let min_physical = recovered.segments.first().map_or(recovered.end, |segment| segment.base());
+        if !normal && let Some(compaction) = &compaction {
+            let end = |topic: &str, queue_id| queues.get(topic, queue_id).map_or(0, |queue| queue.max_offset());
+            compaction.truncate(end)?;
+        }
         queues.correct_min(min_physical)?;
         queues.reset_next_offsets();
 
@@ -348,6 +361,7 @@ impl MessageStore {
             log,
             queues,
             index,
+            compaction,
             checkpoint,
             dispatcher,
             gate,
@@ -395,6 +409,14 @@ impl MessageStore {
         let ticker = spawn("store-ticker", Box::new(Core::run_ticker))?;
         *self.core.ticker_thread.lock() = Some(ticker);
         spawn("store-clean", Box::new(Core::run_clean))?;
+        for _ in 0..self.core.compaction.as_ref().map_or(0, |compaction| compaction.threads()) {
+            let compact = |core: &Core| {
+                if let Some(compaction) = &core.compaction {
+                    compaction.run(&core.stopped);
+                }
+            };
+            spawn("store-compact", Box::new(compact))?;
+        }
         Ok(())
     }
 

@@ -165,14 +165,14 @@ pub struct DiskUsage {
 }
 
 /// Bytes one read returns at most, whatever is asked (`MAX_PULL_MSG_SIZE` of Java's `DefaultMessageStore`).
-const READ_BYTES_MAX: u64 = 128 << 20;
+pub(crate) const READ_BYTES_MAX: u64 = 128 << 20;
 /// Bytes one read may return at least (likewise).
-const READ_BYTES_MIN: u64 = 100;
+pub(crate) const READ_BYTES_MIN: u64 = 100;
 /// Entries fetched at a time when a filter makes a read go on.
 const ENTRIES_MORE: usize = 128;
 
 impl GetResult {
-    fn empty(status: GetStatus, next_begin_offset: i64) -> Self {
+    pub(crate) fn empty(status: GetStatus, next_begin_offset: i64) -> Self {
         GetResult {
             status,
             next_begin_offset,
@@ -235,6 +235,12 @@ impl MessageStore {
             let min_offset = self.min_offset(request.topic, request.queue_id);
             return Some(GetResult { min_offset, ..GetResult::empty(GetStatus::NoMessageInQueue, 0) });
         };
+        if queue.is_compacted()
+            && let Some(compaction) = &self.core.compaction
+        {
+            let config = self.core.config.load();
+            return compaction.read(patience, request, &config, self.core.hot_bytes(&config));
+        }
         let (min, max) = (queue.min_offset(), queue.max_offset());
         let (status, next) = match () {
             () if max == 0 => (GetStatus::NoMessageInQueue, 0),

@@ -320,7 +320,9 @@ impl QueueTable {
             Ok(at) => queues[at].1.clone(),
             Err(at) => {
                 let (topic, kind) = (topic_queues.topic.clone(), topic_queues.kind);
-                let queue = Arc::new(ConsumeQueue::new(topic, queue_id, kind, self.shared.clone(), files, ext));
+                let compacted = self.hooks.is_compacted(&topic);
+                let queue = ConsumeQueue::new(topic, queue_id, kind, compacted, self.shared.clone(), files, ext);
+                let queue = Arc::new(queue);
                 queues.insert(at, (queue_id, queue.clone()));
                 if light::is_light(queue.topic()) {
                     self.light.fetch_add(1, Ordering::Relaxed);

@@ -155,6 +155,8 @@ pub struct ConsumeQueue {
     topic: Arc<str>,
     queue_id: i32,
     kind: QueueKind,
+    /// Its messages go into a compaction log, too, and are read from there.
+    compacted: bool,
     pub(super) shared: Arc<Shared>,
     /// Units for which a tags code is too short.
     pub(super) ext: Option<Ext>,
@@ -177,6 +179,7 @@ impl ConsumeQueue {
         topic: Arc<str>,
         queue_id: i32,
         kind: QueueKind,
+        compacted: bool,
         shared: Arc<Shared>,
         files: FileSet,
         ext: Option<Ext>,
@@ -191,6 +194,7 @@ impl ConsumeQueue {
             topic,
             queue_id,
             kind,
+            compacted,
             shared,
             ext,
             serial,
@@ -207,6 +211,11 @@ impl ConsumeQueue {
     /// Kind of the queue.
     pub fn kind(&self) -> QueueKind {
         self.kind
+    }
+
+    /// Whether its topic is compacted.
+    pub fn is_compacted(&self) -> bool {
+        self.compacted
     }
 
     pub(super) fn layout(&self) -> &Layout {

@@ -16,7 +16,7 @@ use crate::config::BrokerSettings;
 use crate::context::{Broker, now_ms};
 use crate::handler::FAQ;
 use crate::retry::RETRY_PREFIX;
-use crate::topics::{PERM_READ, PERM_WRITE};
+use crate::topics::{self, PERM_READ, PERM_WRITE};
 
 /// Longest topic of a message that is not a retry, in bytes; the longest retry topic.
 const TOPIC_MAX: usize = 127;
@@ -150,7 +150,7 @@ pub(super) fn message(
     properties: &Properties<'_>,
 ) -> Result<(), Refused> {
     let illegal = |remark: &str| Err(refuse(config, ResponseCode::MessageIllegal, remark));
-    if topic.attributes.get("cleanup.policy").is_some_and(|policy| policy == "COMPACTION") && !properties.has_keys {
+    if topics::is_compacted(topic) && !properties.has_keys {
         return illegal("Required message key is missing");
     }
     let is_half = is_half(header, properties);
