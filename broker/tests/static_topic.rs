@@ -258,6 +258,17 @@ async fn a_consumer_reads_across_the_seam() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn messages_behind_the_noted_end_of_a_section_are_read_once() {
+    let cluster = Cluster::<2>::with_messages().await;
+    let first = Section { end_offset: 2, ..section(0, "broker-a", 2, 0) };
+    cluster.remap(0, 1, &[first], section(1, "broker-b", 1, 1000), 2).await;
+    let b = &cluster.brokers[1];
+    assert_eq!(read(&pull(b, 2).await), (0, [3, 0, 1000, 0], vec!["a2".into()]));
+    assert_eq!(read(&pull(b, 3).await), (RETRY, [1000, 1000, 1000, 1000], vec![]));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn consumer_offsets_are_kept_where_their_section_is() {
     let cluster = Cluster::<2>::with_messages().await;
     let [a, b] = &cluster.brokers;

@@ -159,6 +159,52 @@ async fn static_topics_carry_their_mapping() {
 }
 
 #[tokio::test]
+async fn a_queue_of_a_static_topic_moves() {
+    let namesrv = Namesrv::start("deleteTopicWithBrokerRegistration=true");
+    let (mut b, mut b1) = (Broker::new("b", 0, &["T", "U"]), Broker::new("b1", 0, &["T", "V"]));
+    let mapping = |broker: &Broker, epoch: i64, queues: &[(i32, i32)]| {
+        let mut body = broker.body();
+        let info = TopicQueueMappingInfo {
+            bname: broker.name.into(),
+            curr_id_map: queues.iter().copied().collect(),
+            epoch,
+            topic: "T".into(),
+            total_queues: 1,
+            ..TopicQueueMappingInfo::default()
+        };
+        body.topic_config_serialize_wrapper.topic_queue_mapping_info_map.insert("T".into(), info);
+        broker.registration().with_body(body.encode())
+    };
+    namesrv.ask(mapping(&b, 1, &[(0, 2)])).await;
+    namesrv.ask(mapping(&b1, 1, &[])).await;
+    // Each tells of the topic alone; its other topics stay.
+    for (broker, queues) in [(&mut b1, &[(0, 3)][..]), (&mut b, &[])] {
+        broker.version.counter += 1;
+        broker.topics.retain(|name, _| name == "T");
+        let answer = namesrv.ask(mapping(broker, 2, queues)).await;
+        assert_eq!(answer.code, 0, "{:?}", answer.remark);
+    }
+    let mapped = namesrv.route("T").await.unwrap().topic_queue_mapping_by_broker.unwrap();
+    let facts = mapped.iter().map(|(name, info)| (name.as_str(), info.epoch, info.curr_id_map.get(&0).copied()));
+    assert_eq!(facts.collect::<Vec<_>>(), [("b", 2, None), ("b1", 2, Some(3))]);
+    assert!(namesrv.route("U").await.is_some() && namesrv.route("V").await.is_some());
+    for (standard, expected) in [("false", "\"currIdMap\":{0:3}"), ("true", "\"currIdMap\":{\"0\":3}")] {
+        let fields = [("topic", "T"), ("acceptStandardJsonOnly", standard)];
+        let mut route = request(RequestCode::GetRouteInfoByTopic, &fields);
+        // From V4_9_4 on the keys are quoted in any case.
+        route.version = 400;
+        let answer = namesrv.ask(route).await;
+        assert!(std::str::from_utf8(&answer.body).unwrap().contains(expected), "{standard}: {:?}", answer.body);
+    }
+    // With the topic goes its mapping: one of that name may be a plain one.
+    namesrv.done(RequestCode::DeleteTopicInNamesrv, &[("topic", "T")]).await;
+    b.version.counter += 1;
+    b.topics.insert("U".into(), topic("U"));
+    namesrv.ask(b.registration()).await;
+    assert_eq!(namesrv.route("T").await.unwrap().topic_queue_mapping_by_broker, None);
+}
+
+#[tokio::test]
 async fn slaves_get_their_master_and_bring_no_topics() {
     let namesrv = Namesrv::start("");
     let master = Broker::new("b", 0, &["T", "U"]);
