@@ -282,7 +282,9 @@ impl Part {
         let mut bytes = Vec::new();
         while at < pair.units {
             let mut units = self.units(Patience::Endless, pair, at, UNITS_AT_ONCE.min(pair.units - at))?;
-            let Some(begin) = units.first().map(|first| first.entry.physical_offset) else { break };
+            let Some((first, begin)) = units.first().map(|unit| (unit.queue_offset, unit.entry.physical_offset)) else {
+                break;
+            };
             // Records follow one another; where they do not, whoever checks will see it.
             let mut next = begin;
             let adjacent = units.iter().take_while(|unit| {
@@ -294,8 +296,7 @@ impl Part {
             let count = adjacent.count();
             units.truncate(count);
             let Some(last) = units.last() else {
-                let reason = format!("unit {at} points to no place in its log");
-                return Err(StoreError::Corrupt { path: files::path_of(&self.folders.queue, pair.base), reason });
+                return Err(self.corrupt(pair, first, "points to no place in its log"));
             };
             bytes.resize((unit::end_of(&last.entry) - begin) as usize, 0);
             let failed = self.failed("read", pair, Side::Log);
@@ -606,23 +607,31 @@ impl Part {
             self.is_within(pair, unit) && (*number == 0 || fits)
         });
         let count = taken.count();
-        let file = self.file(pair, Side::Log).map_err(self.failed("open", pair, Side::Log))?;
+        let Some(begin) = units.first().map(|first| first.entry.physical_offset).filter(|_| count > 0) else {
+            return Err(self.corrupt(pair, request.offset, "points to no place in its log"));
+        };
+        // Records follow one another, so one read brings them all.
+        let bytes_of = |unit: &PlacedEntry| unit.entry.size.max(0) as usize;
+        let mut bytes = BytesMut::zeroed(units[..count].iter().map(bytes_of).sum());
+        let failed = self.failed("read", pair, Side::Log);
+        let file = self.file(pair, Side::Log).map_err(&failed)?;
+        patience.read(&file, &mut bytes, (begin - pair.base) as u64).map_err(&failed)?;
         let mut found = Vec::with_capacity(count);
         for unit in &units[..count] {
-            let mut bytes = BytesMut::zeroed(unit.entry.size.max(0) as usize);
-            let at = (unit.entry.physical_offset - pair.base) as u64;
-            match patience.read(&file, &mut bytes, at) {
-                // What was found so far is enough; the rest is asked for with the next read.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !found.is_empty() => break,
-                read => read.map_err(self.failed("read", pair, Side::Log))?,
+            let record = bytes.split_to(bytes_of(unit)).freeze();
+            let is_it = Record::parse(&record)
+                .is_ok_and(|parsed| parsed.size() == record.len() && parsed.queue_offset() == unit.queue_offset);
+            if !is_it {
+                return Err(self.corrupt(pair, unit.queue_offset, "points to another record or none"));
             }
-            if let Err(reason) = Record::parse(&bytes) {
-                let reason = format!("unit of queue offset {} points to no record: {reason}", unit.queue_offset);
-                return Err(StoreError::Corrupt { path: files::path_of(&self.folders.log, pair.base), reason });
-            }
-            found.push((*unit, bytes.freeze()));
+            found.push((*unit, record));
         }
         Ok(found)
+    }
+
+    fn corrupt(&self, pair: &Pair, queue_offset: i64, what: &str) -> StoreError {
+        let reason = format!("the unit of queue offset {queue_offset} {what}");
+        StoreError::Corrupt { path: files::path_of(&self.folders.queue, pair.base), reason }
     }
 }
 
