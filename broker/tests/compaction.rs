@@ -138,3 +138,28 @@ async fn a_kill_loses_nothing() {
     }
     broker.kill();
 }
+
+/// Wherever compactions are when it comes: messages are in order, and the last of each key is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_among_compactions_loses_nothing() {
+    const ROUND: usize = 80;
+    let folder = tempfile::tempdir().unwrap();
+    let mut broker = Process::start(folder.path(), SMALL).await;
+    assert_eq!(broker.call(create("C", "+cleanup.policy=COMPACTION")).await.code, 0);
+    for round in 1..=3 {
+        let sent = round * ROUND;
+        for number in sent - ROUND..sent {
+            assert_eq!(broker.call(keyed(number)).await.code, 0);
+            // Long enough for compactions to begin among them.
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        broker.kill();
+        broker = Process::start(folder.path(), SMALL).await;
+        let all = pull(&mut async |request| broker.call(request).await, 0).await;
+        let numbers: Vec<usize> = all.iter().map(|name| name[1..].parse().unwrap()).collect();
+        assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+        assert!(numbers.ends_with(&[sent - 4, sent - 3, sent - 2, sent - 1]), "{numbers:?}");
+        assert!(round == 1 || numbers.len() < sent, "never compacted");
+    }
+    broker.kill();
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -322,6 +322,43 @@ fn a_swap_is_brought_to_its_end() {
     std::fs::write(below.log.join("swap"), "old 0\nnew 0\n").unwrap();
     std::fs::write(below.log.join("00000000000000000000"), vec![0; 2300]).unwrap();
     assert_eq!(pull(&open(&small(&root)), "C", 0).len(), 60);
+}
+
+/// Reads see whole files, old or new, whatever is put and compacted meanwhile.
+#[test]
+fn reads_go_on_while_files_are_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&small(folder.path()));
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut rounds = 0;
+                    while !ended.load(Ordering::Relaxed) {
+                        let there = pull(&store, "C", 0);
+                        assert!(there.windows(2).all(|two| two[0].0 < two[1].0));
+                        assert!(there.iter().all(|(offset, key, body)| {
+                            *key == format!("k{}", offset % 5) && *body == format!("body {offset}")
+                        }));
+                        rounds += 1;
+                    }
+                    rounds
+                })
+            })
+            .collect();
+        for i in 0..600 {
+            put(&store, "C", &format!("k{}", i % 5), &format!("body {i}"));
+            if i % 20 == 19 {
+                wait_dispatched(&store);
+                run(&store, "C");
+            }
+        }
+        ended.store(true, Ordering::Relaxed);
+        assert!(readers.into_iter().all(|reader| reader.join().unwrap() > 0));
+    });
+    assert!(compaction(&store).compactions() > 20);
+    assert!(pull(&store, "C", 0).len() < 30);
 }
 
 #[test]
