@@ -9,6 +9,7 @@ use hypergol_broker::static_topic::clean;
 use hypergol_config::Properties;
 use hypergol_namesrv::NameServer;
 use hypergol_namesrv::config::NamesrvSettings;
+use hypergol_remoting::protocol::body::register::RegisterBrokerBody;
 use hypergol_remoting::protocol::body::route::TopicRouteData;
 use hypergol_remoting::protocol::body::topic::{
     LogicQueueMappingItem as Section, TopicConfigAndMappingSerializeWrapper, TopicConfigAndQueueMapping,
@@ -178,16 +179,24 @@ async fn a_queue_that_never_moved() {
     assert_eq!((field(&answer, "queueId"), field(&answer, "queueOffset")), ("7", "3"));
     a.wait_until(|broker| broker.store.max_offset("T", 2) == 4).await;
     assert_eq!(send(a, 2, "x").await.code, NOT_LEADER, "2 is the physical queue");
+    // A priority would choose a queue that is of no logical one.
+    let mut header = send_header("T", "_SYS_MSG_PRIORITY_\u{1}0\u{2}");
+    header.queue_id = 7;
+    let answer = done(a.call(send_with(&header, "p")).await);
+    assert_eq!((field(&answer, "queueId"), field(&answer, "queueOffset")), ("7", "4"));
+    a.wait_until(|broker| broker.store.max_offset("T", 2) == 5).await;
+    assert_eq!(a.broker().store.max_offset("T", 0), 0);
     for queue in [7, -1] {
         assert_eq!(send(b, queue, "x").await.code, NOT_LEADER);
     }
     assert_eq!(pull(b, 0).await.code, NOT_LEADER);
-    assert_eq!(read(&pull(a, 1).await), (0, [4, 0, 4, 0], vec!["a1".into(), "a2".into(), "a3".into()]));
-    assert_eq!(read(&pull(a, 4).await), (NOT_FOUND, [4, 0, 4, 0], vec![]));
-    assert_eq!(read(&pull(a, 99).await), (MOVED, [4, 0, 4, 0], vec![]));
+    let all = ["a1", "a2", "a3", "p"].map(String::from).to_vec();
+    assert_eq!(read(&pull(a, 1).await), (0, [5, 0, 5, 0], all));
+    assert_eq!(read(&pull(a, 5).await), (NOT_FOUND, [5, 0, 5, 0], vec![]));
+    assert_eq!(read(&pull(a, 99).await), (MOVED, [5, 0, 5, 0], vec![]));
     // A request that says that it means the physical queue.
     let physical = Pull { queue_id: 2, ..Pull::default() }.request().with_field("lo", "false");
-    assert_eq!(bodies(&a.call(physical).await).len(), 4);
+    assert_eq!(bodies(&a.call(physical).await).len(), 5);
     // A new group starts where a young topic starts.
     assert_eq!(field(&ask(a, R::QueryConsumerOffset, &[("consumerGroup", "cg")]).await, "offset"), "0");
     for code in [R::GetMaxOffset, R::GetMinOffset, R::QueryConsumerOffset, R::SearchOffsetByTimestamp] {
@@ -354,6 +363,31 @@ async fn forged_offsets_and_brokers_that_are_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_hangs_costs_no_more_than_the_forward_timeout() {
+    let cluster = Cluster::<1>::with_messages().await;
+    let [a] = &cluster.brokers;
+    // It accepts connections and says nothing; the name server knows it as broker-z.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let register = [
+        ("brokerName", "broker-z"),
+        ("brokerAddr", &silent.local_addr().unwrap().to_string()),
+        ("clusterName", "DefaultCluster"),
+        ("haServerAddr", ""),
+        ("brokerId", "0"),
+    ];
+    let request = RemotingCommand::request(R::RegisterBroker).with_body(RegisterBrokerBody::default().encode());
+    let request = register.iter().fold(request, |request, (key, value)| request.with_field(key, value));
+    done(a.client.invoke(&cluster.namesrv.local_addr().to_string(), request, TIMEOUT).await.unwrap());
+    let sections = [section(0, "broker-z", 0, 0), section(1, "broker-a", 2, 1000)];
+    done(map(a, &mapping("broker-a", 2, &[(7, &sections)]), true).await);
+    let answer = pull(a, 0).await;
+    assert_eq!(answer.code, 1);
+    assert!(answer.remark.unwrap().contains("broker-z did not answer within 2000 ms"));
+    assert_eq!(read(&pull(a, 1000).await).2, ["a0", "a1", "a2"], "what is here is read on");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_mappings_change_nothing() {
     let cluster = Cluster::<1>::with_messages().await;
     let [a] = &cluster.brokers;
@@ -420,15 +454,17 @@ async fn what_is_no_longer_needed_is_cleaned() {
     let [a, b, c] = &cluster.brokers;
     // An empty queue 6 moves from a to b; queue 7, with messages, from a over b to c.
     let empty = [section(0, "broker-a", 3, 0), section(1, "broker-b", 3, 1000)];
+    // An empty queue 5 is on its way from a to b.
+    let under_way = [section(0, "broker-a", 1, 0), section(1, "broker-b", 2, -1)];
     let (first, second) = (section(0, "broker-a", 2, 0), section(1, "broker-b", 1, 1000));
     cluster.remap(0, 1, std::slice::from_ref(&first), second.clone(), 2).await;
     let all = [first, second, section(2, "broker-c", 0, 2000)];
     for (n, broker) in cluster.brokers.iter().enumerate() {
         let of_a = &all[..2];
-        let queues: [(i32, &[Section]); 2] = match n {
-            0 => [(6, &empty), (7, of_a)],
-            1 => [(6, &empty), (7, &all)],
-            _ => [(6, &[]), (7, &all)],
+        let queues: [(i32, &[Section]); 3] = match n {
+            0 => [(5, &[]), (6, &empty), (7, of_a)],
+            1 => [(5, &under_way), (6, &empty), (7, &all)],
+            _ => [(5, &[]), (6, &[]), (7, &all)],
         };
         done(map(broker, &mapping(NAMES[n], 3, &queues), false).await);
     }
@@ -442,10 +478,10 @@ async fn what_is_no_longer_needed_is_cleaned() {
         facts.collect::<Vec<_>>()
     };
     assert_eq!(kept(a), [(6, 2)], "a forgets the queue that left two moves ago");
-    assert_eq!(kept(b), [(6, 1), (7, 3)], "b, the leader of 6, drops a's empty section");
+    assert_eq!(kept(b), [(5, 2), (6, 1), (7, 3)], "b, the leader of 6, drops a's empty section");
     assert_eq!(kept(c), [(7, 3)], "a's section of 7 holds messages");
     // Asked again, all stays.
     clean::clean(b.broker()).await;
-    assert_eq!(kept(b), [(6, 1), (7, 3)]);
+    assert_eq!(kept(b), [(5, 2), (6, 1), (7, 3)]);
     cluster.stop().await;
 }

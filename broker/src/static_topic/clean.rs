@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use crate::config;
 use crate::context::Broker;
+use crate::static_topic::sections;
 use crate::topic_routes::{self, Told};
 
 /// Pause between two looks at the clock.
@@ -42,20 +43,26 @@ pub async fn run(broker: &Broker) {
 /// Looks at every static topic once.
 pub async fn clean(broker: &Broker) {
     for topic in broker.static_topics.names() {
-        for left in [without_expired(broker, &topic).await, without_left(broker, &topic).await] {
-            let Some((before, after)) = left else { continue };
-            if broker.static_topics.clean(&before, after) {
-                info!(topic, "queue mapping cleaned");
-            }
-        }
+        let expired = without_expired(broker, &topic).await;
+        apply(broker, &topic, expired);
+        let left = without_left(broker, &topic).await;
+        apply(broker, &topic, left);
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn apply(broker: &Broker, topic: &str, change: Option<Change>) {
+    if let Some((before, after)) = change
+        && broker.static_topics.clean(&before, after)
+    {
+        info!(topic, "queue mapping cleaned");
     }
 }
 
 /// A mapping, and what is left of it.
 type Change = (Arc<TopicQueueMappingDetail>, TopicQueueMappingDetail);
 
-/// Newest section of a queue.
+/// The broker of a queue's newest section.
 fn newest(sections: &[LogicQueueMappingItem]) -> Option<&str> {
     sections.last().map(|section| section.bname.as_str())
 }
@@ -63,9 +70,11 @@ fn newest(sections: &[LogicQueueMappingItem]) -> Option<&str> {
 /// The mapping without oldest sections that hold nothing, of the queues that this broker leads.
 async fn without_expired(broker: &Broker, topic: &str) -> Option<Change> {
     let before = broker.static_topics.get(topic)?;
-    let is_candidate =
-        |sections: &Vec<LogicQueueMappingItem>| sections.len() > 1 && newest(sections) == Some(before.bname.as_str());
-    let oldest = |sections: &Vec<LogicQueueMappingItem>| sections.first().cloned().filter(|_| is_candidate(sections));
+    let oldest = |queue: &Vec<LogicQueueMappingItem>| {
+        // Until the next section is decided, nothing else could be read.
+        let may_go = sections::next(queue, 0).is_some() && newest(queue) == Some(before.bname.as_str());
+        queue.first().cloned().filter(|_| may_go)
+    };
     let brokers: BTreeSet<String> =
         before.hosted_queues.values().filter_map(oldest).map(|section| section.bname).collect();
     let mut stats = BTreeMap::new();

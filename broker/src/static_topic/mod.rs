@@ -172,7 +172,8 @@ impl StaticTopics {
     }
 
     fn put(&self, mapping: TopicQueueMappingDetail) {
-        info!(?mapping, "queue mapping changed");
+        let (queues, topic) = (mapping.hosted_queues.len(), &mapping.topic);
+        info!(topic, mapping.epoch, queues, "queue mapping changed");
         self.table.mappings.insert(mapping.topic.clone(), Arc::new(mapping));
         self.changed();
     }

@@ -50,7 +50,8 @@ pub fn send(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
     };
     let checked = check::topic(broker, &config, &header, &request, &responder);
     let stored = checked.and_then(|topic| {
-        let send = Send { broker, config: &config, header: &header, request: &request, topic: &topic };
+        let is_logical = logical.is_some();
+        let send = Send { broker, config: &config, header: &header, request: &request, topic: &topic, is_logical };
         if header.batch { batch::store(&send, &responder) } else { send.store(&responder) }
     });
     match stored.map(|answer| answer.in_logical_queue(logical.as_ref())) {
@@ -93,6 +94,8 @@ struct Send<'a> {
     header: &'a SendMessageRequest<'a>,
     request: &'a RemotingCommand,
     topic: &'a TopicConfig,
+    /// To a queue of a static topic: there, no other queue may be chosen, as nobody might read it.
+    is_logical: bool,
 }
 
 impl Send<'_> {
@@ -131,7 +134,7 @@ impl Send<'_> {
         if config.store.enable_lmq {
             check::light_queues(broker, config, header.topic, &properties)?;
         }
-        if let Some(priority) = properties.queue_by_priority(self.topic.write_queue_nums) {
+        if let Some(priority) = properties.queue_by_priority(self.topic.write_queue_nums).filter(|_| !self.is_logical) {
             asked_queue = priority;
         }
         let (mut topic, mut queue_id) = match &dead_letter {
