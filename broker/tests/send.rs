@@ -116,9 +116,7 @@ async fn limits_are_refused_in_javas_words() {
     assert_eq!(broker.send("T", "", &"x".repeat(1000)).await.code, 0);
     let properties = format!("P\u{1}{}\u{2}", "x".repeat(32_768));
     assert_eq!(broker.send("T", &properties, "x").await.code, 13);
-    for (properties, code) in [("TRAN_MSG\u{1}true\u{2}TIMER_DELAY_SEC\u{1}5\u{2}", 13), ("DELAY\u{1}x\u{2}", 1)] {
-        assert_eq!(broker.send("T", properties, "x").await.code, code, "{properties:?}");
-    }
+    assert_eq!(broker.send("T", "DELAY\u{1}x\u{2}", "x").await.code, 1);
     assert_eq!(broker.broker().store.next_offset("T", 0), 1, "nothing refused is stored");
     broker.server.shutdown().await;
 }
