@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use hypergol_remoting::protocol::body::route::ClusterInfo;
 use hypergol_remoting::protocol::fastjson::Body;
-use hypergol_remoting::{ClientError, RemotingCommand, RequestCode, ResponseCode};
+use hypergol_remoting::{ClientError, InvokeError, RemotingCommand, RequestCode, ResponseCode};
 use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -90,9 +90,12 @@ impl Peers {
             let address = self.address(broker, name).await.ok_or_else(|| PeerError::Unknown(name.to_owned()))?;
             Ok(broker.client.invoke(&address, request, limit).await?)
         };
-        tokio::time::timeout(limit, exchange)
-            .await
-            .unwrap_or_else(|_| Err(PeerError::Timeout { broker: name.to_owned(), timeout_ms: limit.as_millis() }))
+        let late = || PeerError::Timeout { broker: name.to_owned(), timeout_ms: limit.as_millis() };
+        match tokio::time::timeout(limit, exchange).await {
+            // Both clocks may run out at once.
+            Err(_) | Ok(Err(PeerError::Client(ClientError::Invoke(InvokeError::Timeout { .. })))) => Err(late()),
+            Ok(done) => done,
+        }
     }
 
     async fn address(&self, broker: &Broker, name: &str) -> Option<String> {
