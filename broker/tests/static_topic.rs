@@ -209,6 +209,8 @@ async fn a_queue_that_never_moved() {
     let topic = ask(a, R::GetTopicConfig, &[]).await;
     assert_eq!(TopicConfigAndQueueMapping::decode(&topic.body).unwrap().mapping_detail, None);
     let all = a.call(RemotingCommand::request(R::GetAllTopicConfig)).await;
+    // Java's clients do not know the mappings, and fastjson2 cannot skip what is no standard JSON.
+    serde_json::from_slice::<serde_json::Value>(&all.body).unwrap();
     let all = TopicConfigAndMappingSerializeWrapper::decode(&all.body).unwrap();
     assert_eq!(all.topic_queue_mapping_detail_map.keys().collect::<Vec<_>>(), ["T"]);
     cluster.stop().await;

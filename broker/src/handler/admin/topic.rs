@@ -173,7 +173,9 @@ pub fn all(broker: &Arc<Broker>, request: &RemotingCommand, responder: Responder
             ..Default::default()
         };
         let header = GetAllTopicConfigResponseHeader { total_topic_num: Some(total) };
-        Ok(json(&body)?.with_header(&header))
+        // Clients pass over the mappings, which fastjson2 can only where keys are quoted: Java's mqadmin fails with Java's
+        // own brokers.
+        Ok(RemotingCommand::success().with_body(body.encode_quoted_keys()).with_header(&header))
     });
 }
 
