@@ -16,7 +16,7 @@ use hypergol_compat_tests::official::table::{self, Set};
 use hypergol_compat_tests::official::{self, Plan};
 use hypergol_compat_tests::report::{Report, Test};
 use hypergol_compat_tests::suite::{Environment, Suite};
-use hypergol_compat_tests::{control, differential, interrupt, probe};
+use hypergol_compat_tests::{control, differential, exchange, interrupt, probe};
 
 /// Runs official RocketMQ tests and clients against a name server and brokers.
 #[derive(Debug, Parser)]
@@ -90,6 +90,7 @@ enum Which {
     JavaClient,
     GoClient,
     Differential,
+    Exchange,
     All,
 }
 
@@ -125,6 +126,9 @@ fn run(arguments: &Arguments) -> Result<bool> {
     }
     if arguments.suite.has(Which::Differential) {
         report.tests.extend(run_differential(arguments, &target, &report_dir)?);
+    }
+    if arguments.suite.has(Which::Exchange) {
+        report.tests.extend(run_exchange(arguments, &target, &report_dir)?);
     }
     report.tests.extend(run_clients(arguments, &target)?);
     report.headline.push(format!("took {:.0} s", started.elapsed().as_secs_f32()));
@@ -307,6 +311,14 @@ fn run_differential(arguments: &Arguments, target: &Target, report_dir: &Path) -
         sides.push((addresses, cluster));
     }
     differential::run(sides[0].0, sides[1].0, broker, arguments.seed, arguments.steps)
+}
+
+/// Store folders that pass between Java's broker and ours. The files of a running deployment are out of reach.
+fn run_exchange(arguments: &Arguments, target: &Target, report_dir: &Path) -> Result<Vec<Test>> {
+    let Target::Started { servers, .. } = target else { return Ok(Vec::new()) };
+    eprintln!("exchange …");
+    let java = Servers::Java(official::build(&official_folder(arguments))?);
+    exchange::run(&java, servers, &report_dir.join("servers"))
 }
 
 fn run_clients(arguments: &Arguments, target: &Target) -> Result<Vec<Test>> {

@@ -18,7 +18,7 @@ use super::{BROKERS, NAMESRV, POLL, Prepared, Server};
 use crate::interrupt::{self, Started};
 
 /// Where the folder of a server is seen inside its container.
-const MOUNT: &str = "/compat";
+pub const MOUNT: &str = "/compat";
 const NAMESRV_PORT: u16 = 9876;
 const BOOT_LINE: &str = "boot success";
 /// What `docker` answers as exit code of a container ended by SIGKILL.

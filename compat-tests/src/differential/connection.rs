@@ -15,11 +15,13 @@ const FRAME_BYTES_MAX: u32 = 16 << 20;
 /// `MQVersion.V5_5_0`.
 const VERSION: i32 = 513;
 const FLAG_RESPONSE: i64 = 1;
+/// Requests of the server that are kept.
+const ASKED_MAX: usize = 1000;
 
-/// What a server answers.
+/// What a server answers, or asks of its own accord.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Response code.
+    /// Response code, or request code.
     pub code: i64,
     /// Remark, empty when there is none.
     pub remark: String,
@@ -33,6 +35,7 @@ pub struct Answer {
 pub struct Connection {
     stream: TcpStream,
     opaque: i64,
+    asked: Vec<Answer>,
 }
 
 impl Connection {
@@ -45,10 +48,15 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
-        Ok(Self { stream, opaque: 0 })
+        Ok(Self { stream, opaque: 0, asked: Vec::new() })
     }
 
-    /// Sends a request and returns its answer. Requests of the server that arrive meanwhile are not answered.
+    /// What the server has asked since the last call, as far as it was read by [`ask`](Self::ask).
+    pub fn take_asked(&mut self) -> Vec<Answer> {
+        std::mem::take(&mut self.asked)
+    }
+
+    /// Sends a request and returns its answer. Requests of the server that arrive meanwhile are kept, not answered.
     ///
     /// # Errors
     /// When the server closes the connection, answers no frame, or is silent for 20 s.
@@ -68,6 +76,9 @@ impl Connection {
         loop {
             let (header, body) = self.read_frame()?;
             if header["flag"].as_i64().unwrap_or_default() & FLAG_RESPONSE == 0 {
+                if self.asked.len() < ASKED_MAX {
+                    self.asked.push(answer(&header, body)?);
+                }
                 continue;
             }
             ensure!(header["opaque"].as_i64() == Some(self.opaque), "an answer to nothing that was asked: {header}");

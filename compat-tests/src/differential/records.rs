@@ -21,18 +21,24 @@ pub struct Record {
     pub physical_offset: i64,
     /// Properties by name.
     pub properties: BTreeMap<String, String>,
+    /// How often it was consumed again.
+    pub reconsume_times: i32,
     size: u32,
     magic: u32,
     crc: u32,
     flag: i32,
     sys_flag: i32,
     born_timestamp: i64,
-    reconsume_times: i32,
     prepared_offset: i64,
     body: Vec<u8>,
 }
 
 impl Record {
+    /// The body as text.
+    pub fn body(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     /// All that does not depend on the time, the ports, and where in the log the message lies.
     pub fn describe(&self, volatile_properties: &[&str]) -> String {
         // Checkpoints of pops lie between the timer messages, and when they are written is a matter of time.
