@@ -19,6 +19,7 @@ use crate::filter::{self, registry::Filters};
 use crate::groups::Groups;
 use crate::held_requests::{HeldPull, HeldPulls};
 use crate::lanes;
+use crate::lite::{self, Lite};
 use crate::names::TIMER_TOPIC;
 use crate::offsets::Offsets;
 use crate::peers::Peers;
@@ -60,7 +61,7 @@ pub struct Broker {
     /// Mappings of static topics' queues.
     pub static_topics: StaticTopics,
     /// Consumer groups' settings.
-    pub groups: Groups,
+    pub groups: Arc<Groups>,
     /// Consumer groups' positions.
     pub offsets: Offsets,
     /// Filters that consumer groups have registered.
@@ -81,6 +82,8 @@ pub struct Broker {
     pub held_pulls: Arc<HeldPulls>,
     /// Consumption by popping.
     pub pop: Pop,
+    /// Lite topics.
+    pub lite: Arc<Lite>,
     /// Statistics of topics and groups.
     pub stats: BrokerStats,
     /// What only administration asks for.
@@ -119,6 +122,8 @@ impl Broker {
         // Java wakes the newest first.
         let (notifications, due_notifications) = HeldPops::new(1, true);
         due_pops.extend(due_notifications);
+        let (held_lite_pops, due_lite_pops) = HeldPops::new(lanes, false);
+        due_pops.extend(due_lite_pops);
         let due = Due { pulls: due_pulls, pops: due_pops };
         let held_pops = [Arc::new(held_pops), Arc::new(notifications)];
         let folder = current.config_folder();
@@ -130,6 +135,8 @@ impl Broker {
         // The store asks for the kinds of queues while it recovers.
         let topics = Arc::new(Topics::load(&current, &folder, &config_writer)?);
         let filters = Arc::new(Filters::load(&folder, &config_writer, current.bloom_filter()?, now_ms())?);
+        let groups = Arc::new(Groups::load(&folder, &config_writer, current.store.enable_lmq)?);
+        let lite = Arc::new(Lite::new(settings.clone(), groups.clone(), Arc::new(held_lite_pops)));
         let timer_wake = Arc::new(TimerWake::default());
         let hooks = Arc::new(Hooks {
             settings: settings.clone(),
@@ -139,6 +146,7 @@ impl Broker {
             schedule: schedule.clone(),
             timer_wake: timer_wake.clone(),
             topics: topics.clone(),
+            lite: current.store.enable_lmq.then(|| lite.clone()),
         });
         // The store's lock on its folder also guards the files of `config/`: nothing is written there before.
         let store = MessageStore::open(current.store_config(), hooks)?;
@@ -156,13 +164,12 @@ impl Broker {
             Ok((
                 timers,
                 StaticTopics::load(&folder, &config_writer)?,
-                Groups::load(&folder, &config_writer, current.store.enable_lmq)?,
                 Offsets::load(&folder, &config_writer, current.store.enable_lmq)?,
                 RequestModes::load(&folder, &config_writer)?,
                 Pop::load(&current, &folder, &config_writer, store.clone(), store_host, held_pops)?,
             ))
         };
-        let (timers, static_topics, groups, offsets, request_modes, pop) = load().inspect_err(|_| store.shutdown())?;
+        let (timers, static_topics, offsets, request_modes, pop) = load().inspect_err(|_| store.shutdown())?;
         let broker = Arc::new(Self {
             store_host,
             store,
@@ -182,6 +189,7 @@ impl Broker {
             topic_routes: TopicRoutes::default(),
             held_pulls,
             pop,
+            lite,
             stats: BrokerStats::new(
                 &current.broker.broker_cluster_name,
                 current.broker.enable_detail_stat,
@@ -232,6 +240,8 @@ struct Hooks {
     schedule: Arc<Schedule>,
     timer_wake: Arc<TimerWake>,
     topics: Arc<Topics>,
+    /// Only with `enableLmq`.
+    lite: Option<Arc<Lite>>,
 }
 
 impl StoreHooks for Hooks {
@@ -246,7 +256,11 @@ impl StoreHooks for Hooks {
             match arrival.topic {
                 SCHEDULE_TOPIC => self.schedule.arrived(arrival.queue_id),
                 TIMER_TOPIC => is_timed = true,
-                _ => {}
+                topic => {
+                    if let Some(lite) = self.lite.as_ref().filter(|_| lite::names::is_lite(topic)) {
+                        lite.arrived(topic);
+                    }
+                }
             }
         }
         if is_timed {

@@ -7,7 +7,7 @@ use hypergol_remoting::{Channel, RemotingCommand, RequestCode, Responder, connec
 use crate::clients;
 use crate::context::Broker;
 use crate::handler::{
-    admin, assignment, client, consumer, end_transaction, logical_queue, pop, pull, query, recall, reply, send,
+    admin, assignment, client, consumer, end_transaction, lite, logical_queue, pop, pull, query, recall, reply, send,
     send_back,
 };
 
@@ -82,6 +82,14 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
         R::Notification => pop::notification::notify(broker, request, responder),
         R::PollingInfo => pop::polling_info::polling_info(broker, &request, responder),
         R::PeekMessage => pop::peek::peek(broker, &request, responder),
+        R::PopLiteMessage => lite::pop::pop(broker, request, responder),
+        R::LiteSubscriptionCtl => lite::subscribe::control(broker, request, responder),
+        R::GetBrokerLiteInfo => admin::blocking(broker, request, responder, lite::admin::of_broker),
+        R::GetParentTopicInfo => admin::blocking(broker, request, responder, lite::admin::of_parent),
+        R::GetLiteTopicInfo => lite::admin::of_lite_topic(broker, &request, responder),
+        R::GetLiteClientInfo => admin::at_once(broker, &request, responder, lite::admin::of_client),
+        R::GetLiteGroupInfo => admin::blocking(broker, request, responder, lite::admin::of_group),
+        R::TriggerLiteDispatch => admin::blocking(broker, request, responder, lite::admin::trigger_dispatch),
         R::UpdateAndCreateTopic => admin::topic::update(broker, &request, responder),
         R::UpdateAndCreateTopicList => admin::topic::update_list(broker, &request, responder),
         R::UpdateAndCreateStaticTopic => admin::static_topic::update(broker, &request, responder),
@@ -193,15 +201,7 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
         | R::AuthDeleteAcl
         | R::AuthGetAcl
         | R::AuthListAcl
-        | R::PopRollback
-        | R::PopLiteMessage
-        | R::LiteSubscriptionCtl
-        | R::GetBrokerLiteInfo
-        | R::GetParentTopicInfo
-        | R::GetLiteTopicInfo
-        | R::GetLiteClientInfo
-        | R::GetLiteGroupInfo
-        | R::TriggerLiteDispatch => responder.unsupported(),
+        | R::PopRollback => responder.unsupported(),
         // Not for brokers: Java answers 3 as well.
         R::QueryBrokerOffset
         | R::GetTopicConfigList

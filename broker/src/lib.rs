@@ -16,6 +16,7 @@ pub mod groups;
 pub mod handler;
 pub mod held_requests;
 pub mod lanes;
+pub mod lite;
 pub mod names;
 pub mod namesrv_client;
 pub mod network;

@@ -221,6 +221,17 @@ impl Offsets {
         self.table.positions.retain(|key, _| split(key).is_none_or(|(_, g)| g != group));
     }
 
+    /// Forgets a group in a topic.
+    pub fn remove(&self, topic: &str, group: &str) {
+        self.table.note_change();
+        with_key(topic, group, |key| self.table.positions.remove(key));
+    }
+
+    /// Number of pairs of a topic and a group that has committed offsets in it.
+    pub fn committed_pairs(&self) -> usize {
+        self.committed_keys().len()
+    }
+
     /// Forgets a topic.
     pub fn remove_topic(&self, topic: &str) {
         self.table.note_change();

@@ -16,7 +16,7 @@ use crate::dispatch::{Dispatcher, Port};
 use crate::error::BrokerError;
 use crate::handler::{pop, pull};
 use crate::pop::QueueKey;
-use crate::{clients, namesrv_client, runtime_info, schedule, static_topic};
+use crate::{clients, lite, namesrv_client, runtime_info, schedule, static_topic};
 
 /// Period of a sample of the statistics. Java: 10 s.
 const STATS_PERIOD: Duration = Duration::from_secs(10);
@@ -127,7 +127,7 @@ impl BrokerServer {
         let broker = &self.broker;
         let held = broker.held_pulls.clone();
         self.tasks.spawn(async move { held.expire().await });
-        for held in [broker.pop.held.clone(), broker.pop.notifications.clone()] {
+        for held in [broker.pop.held.clone(), broker.pop.notifications.clone(), broker.lite.held.clone()] {
             self.tasks.spawn(async move { held.expire().await });
         }
         let popping = broker.clone();
@@ -162,7 +162,33 @@ impl BrokerServer {
         broker.pop.start(broker).map_err(|error| BrokerError::Internal(error.to_string()))?;
         self.start_schedule()?;
         self.start_timers()?;
+        self.start_lite();
         self.start_transactions()
+    }
+
+    fn start_lite(&mut self) {
+        let period = |millis: i64| Duration::from_millis(u64::try_from(millis).unwrap_or_default());
+        let (broker, scanning, expiring) = (&self.broker, self.broker.clone(), self.broker.clone());
+        self.tasks.spawn(every(
+            move |config| period(config.broker.lite_event_check_interval),
+            broker.clone(),
+            move || scanning.lite.scan(&scanning),
+        ));
+        self.tasks.spawn(every(
+            move |config| period(config.broker.lite_subscription_check_interval),
+            broker.clone(),
+            move || expiring.lite.expire_clients(),
+        ));
+        self.tasks.spawn(lite::lifecycle::watch(broker.clone()));
+        let popping = broker.clone();
+        self.tasks.spawn(async move {
+            let free = |key: &QueueKey| {
+                if popping.config().broker.enable_notify_after_pop_order_lock_release {
+                    popping.lite.available(&key.group, &key.topic, None);
+                }
+            };
+            popping.lite.orders.watch(free).await;
+        });
     }
 
     fn start_timers(&self) -> Result<(), BrokerError> {
@@ -220,6 +246,7 @@ impl BrokerServer {
         self.broker.held_pulls.close();
         self.broker.pop.held.close();
         self.broker.pop.notifications.close();
+        self.broker.lite.held.close();
         while self.lanes.join_next().await.is_some() {}
         for port in &self.ports {
             port.shutdown(CONNECTIONS_GRACE).await;
@@ -262,6 +289,7 @@ fn persist_offsets(broker: &Broker) {
         let has_queue = broker.topics.get(&key.topic).is_some_and(|topic| key.queue_id < topic.read_queue_nums);
         has_queue && broker.groups.get(&key.group).is_some()
     });
+    broker.lite.orders.persist(|key| broker.store.has_queue(&key.topic, 0) && broker.groups.get(&key.group).is_some());
 }
 
 fn write_delay_offsets(broker: &Broker) {

@@ -1,4 +1,5 @@
-//! The queues of a topic on all brokers of the cluster, as name servers tell them; for assignments.
+//! The queues of a topic on all brokers of the cluster, as name servers tell them; for assignments, and for lite topics,
+//! which are spread over the brokers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use parking_lot::Mutex;
 use tracing::debug;
 
 use crate::retry::RETRY_PREFIX;
+use crate::topics::{PERM_READ, PERM_WRITE};
 
 /// How long a route is trusted. Java: loadBalancePollNameServerInterval, 30 s.
 const FRESH: Duration = Duration::from_secs(30);
@@ -22,8 +24,8 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 const TOPICS_MAX: usize = 50_000;
 /// Queues of a topic on one broker that are taken from a route.
 const QUEUES_MAX: i32 = 65_536;
-/// Permission bit: read.
-const PERM_READ: i32 = 4;
+/// Broker id of a master.
+const MASTER_ID: i64 = 0;
 
 /// Routes asked for lately.
 #[derive(Default)]
@@ -32,8 +34,17 @@ pub struct TopicRoutes {
 }
 
 struct Known {
-    queues: Arc<Vec<MessageQueue>>,
+    route: Arc<Route>,
     asked: Instant,
+}
+
+/// The queues of a topic.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// Those that consumers read, in order.
+    pub readable: Vec<MessageQueue>,
+    /// Those that producers write to: of masters, in order.
+    pub writable: Vec<MessageQueue>,
 }
 
 /// What name servers say of a topic.
@@ -47,41 +58,36 @@ pub enum Told {
 }
 
 impl TopicRoutes {
-    /// The queues that consumers of `topic` read, in order; `None` where no name server knows the topic.
-    pub async fn queues(
-        &self,
-        client: &Client,
-        name_servers: &[String],
-        topic: &str,
-    ) -> Option<Arc<Vec<MessageQueue>>> {
-        let known = self.routes.lock().get(topic).map(|known| (known.queues.clone(), known.asked));
-        if let Some((queues, asked)) = &known
+    /// The queues of `topic`; `None` where no name server knows it.
+    pub async fn route(&self, client: &Client, name_servers: &[String], topic: &str) -> Option<Arc<Route>> {
+        let known = self.routes.lock().get(topic).map(|known| (known.route.clone(), known.asked));
+        if let Some((route, asked)) = &known
             && asked.elapsed() < FRESH
-            && !queues.is_empty()
+            && !route.readable.is_empty()
         {
-            return Some(queues.clone());
+            return Some(route.clone());
         }
         match ask(client, name_servers, topic).await {
-            Told::Route(route) => Some(self.keep(topic, readable(topic, &route))),
+            Told::Route(route) => Some(self.keep(topic, Route::new(topic, &route))),
             // The route of a retry topic comes and goes with its group; what was known is kept, as in Java.
             Told::NoSuchTopic if !topic.starts_with(RETRY_PREFIX) => {
                 self.routes.lock().remove(topic);
                 None
             }
-            Told::NoSuchTopic | Told::Silence => known.map(|(queues, _)| queues),
+            Told::NoSuchTopic | Told::Silence => known.map(|(route, _)| route),
         }
     }
 
-    fn keep(&self, topic: &str, queues: Vec<MessageQueue>) -> Arc<Vec<MessageQueue>> {
-        let queues = Arc::new(queues);
+    fn keep(&self, topic: &str, route: Route) -> Arc<Route> {
+        let route = Arc::new(route);
         let mut routes = self.routes.lock();
         if routes.len() >= TOPICS_MAX && !routes.contains_key(topic) {
             routes.retain(|_, known| known.asked.elapsed() < FRESH);
         }
         if routes.len() < TOPICS_MAX {
-            routes.insert(topic.to_owned(), Known { queues: queues.clone(), asked: Instant::now() });
+            routes.insert(topic.to_owned(), Known { route: route.clone(), asked: Instant::now() });
         }
-        queues
+        route
     }
 }
 
@@ -108,14 +114,28 @@ pub async fn ask(client: &Client, name_servers: &[String], topic: &str) -> Told 
     Told::Silence
 }
 
-fn readable(topic: &str, route: &TopicRouteData) -> Vec<MessageQueue> {
-    let brokers = route.queue_datas.iter().filter(|queues| queues.perm & PERM_READ != 0);
-    let mut queues: Vec<MessageQueue> = brokers
-        .flat_map(|broker| {
-            let count = broker.read_queue_nums.min(QUEUES_MAX);
-            (0..count).map(|id| MessageQueue::new(topic, broker.broker_name.as_str(), id))
-        })
-        .collect();
+impl Route {
+    fn new(topic: &str, route: &TopicRouteData) -> Self {
+        let has_master = |name: &str| {
+            let mut brokers = route.broker_datas.iter();
+            brokers.any(|broker| broker.broker_name == name && broker.broker_addrs.contains_key(&MASTER_ID))
+        };
+        let readable = route.queue_datas.iter().filter(|queues| queues.perm & PERM_READ != 0);
+        let writable = route.queue_datas.iter().filter(|queues| queues.perm & PERM_WRITE != 0);
+        let writable = writable.filter(|queues| has_master(&queues.broker_name));
+        Self {
+            readable: in_order(topic, readable.map(|queues| (queues.broker_name.as_str(), queues.read_queue_nums))),
+            writable: in_order(topic, writable.map(|queues| (queues.broker_name.as_str(), queues.write_queue_nums))),
+        }
+    }
+}
+
+/// Queues of brokers that have so many.
+fn in_order<'a>(topic: &str, brokers: impl Iterator<Item = (&'a str, i32)>) -> Vec<MessageQueue> {
+    let of_broker = |(broker, count): (&'a str, i32)| {
+        (0..count.min(QUEUES_MAX)).map(move |id| MessageQueue::new(topic, broker, id))
+    };
+    let mut queues: Vec<MessageQueue> = brokers.flat_map(of_broker).collect();
     queues.sort_unstable();
     queues.dedup();
     queues
@@ -140,7 +160,8 @@ mod tests {
             ..TopicRouteData::default()
         };
         let expected = [MessageQueue::new("T", "a", 0), MessageQueue::new("T", "b", 0), MessageQueue::new("T", "b", 1)];
-        assert_eq!(readable("T", &route), expected);
+        assert_eq!(Route::new("T", &route).readable, expected);
+        assert!(Route::new("T", &route).writable.is_empty(), "no broker has a master");
     }
 
     /// Knows the topic `T` once, then nothing.
@@ -168,10 +189,10 @@ mod tests {
         let routes = TopicRoutes::default();
         let expected = vec![MessageQueue::new("T", "b", 0)];
         for _ in 0..2 {
-            assert_eq!(*routes.queues(&client, &name_servers, "T").await.unwrap(), expected);
+            assert_eq!(routes.route(&client, &name_servers, "T").await.unwrap().readable, expected);
         }
-        assert!(routes.queues(&client, &name_servers, "unknown").await.is_none());
+        assert!(routes.route(&client, &name_servers, "unknown").await.is_none());
         routes.routes.lock().get_mut("T").unwrap().asked -= FRESH;
-        assert!(routes.queues(&client, &name_servers, "T").await.is_none(), "the topic is gone");
+        assert!(routes.route(&client, &name_servers, "T").await.is_none(), "the topic is gone");
     }
 }

@@ -310,7 +310,7 @@ fn a_consumer_that_is_not_there_cannot_be_asked() {
 fn what_is_not_built_is_refused() {
     let node = Node::start();
     let mut client = node.connect();
-    for code in [R::PopLiteMessage, R::AuthCreateUser] {
+    for code in [R::PopRollback, R::AuthCreateUser] {
         let answer = client.call(code, &[], "");
         assert_eq!(answer.code, ResponseCode::RequestCodeNotSupported as i32, "{code:?}");
     }

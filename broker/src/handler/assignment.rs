@@ -14,7 +14,7 @@ use hypergol_store::light;
 use tracing::debug;
 
 use crate::assignment::{AssignmentError, Strategy, allocate, allocate_for_pop};
-use crate::config::MessageRequestMode as ConfiguredMode;
+use crate::config::{self, MessageRequestMode as ConfiguredMode};
 use crate::context::Broker;
 use crate::retry::RETRY_PREFIX;
 
@@ -76,13 +76,13 @@ async fn queues(
         // Light queues have no route.
         MessageModel::Clustering if light::is_light(topic) => {
             let broker_name = broker.config().broker.broker_name.clone();
-            Some(Arc::new(vec![MessageQueue::new(topic, broker_name, light::QUEUE_ID)]))
+            Some(vec![MessageQueue::new(topic, broker_name, light::QUEUE_ID)])
         }
         MessageModel::Clustering | MessageModel::Broadcasting => topic_queues(broker, topic).await,
     };
     let Some(all) = all else { return Ok(None) };
     if model == MessageModel::Broadcasting || !broker.config().broker.server_load_balancer_enable {
-        return Ok(Some(all.to_vec()));
+        return Ok(Some(all));
     }
     let Some(members) = broker.consumers.client_ids(&query.consumer_group) else { return Ok(None) };
     let strategy = Strategy::from_name(query.strategy_name.as_deref().unwrap_or_default())?;
@@ -94,10 +94,9 @@ async fn queues(
     }
 }
 
-async fn topic_queues(broker: &Broker, topic: &str) -> Option<Arc<Vec<MessageQueue>>> {
-    let addresses = broker.config().broker.namesrv_addr.clone().unwrap_or_default();
-    let name_servers: Vec<String> = addresses.split(';').filter(|one| !one.is_empty()).map(str::to_owned).collect();
-    broker.topic_routes.queues(&broker.client, &name_servers, topic).await
+async fn topic_queues(broker: &Broker, topic: &str) -> Option<Vec<MessageQueue>> {
+    let name_servers = config::name_server_addresses(&broker.config());
+    broker.topic_routes.route(&broker.client, &name_servers, topic).await.map(|route| route.readable.clone())
 }
 
 /// SET_MESSAGE_REQUEST_MODE: has a group pull or pop a topic from now on. Answered when that is on disk.

@@ -6,6 +6,7 @@ pub mod assignment;
 pub mod client;
 pub mod consumer;
 pub mod end_transaction;
+pub mod lite;
 mod logical_pull;
 pub mod logical_queue;
 pub mod pop;

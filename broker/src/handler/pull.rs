@@ -5,6 +5,7 @@
 //! answers in any case. Reads that would wait for the disk run on a blocking thread. A pull from a static topic reads
 //! a physical queue, here or on another broker ([`super::logical_pull`]); its request stays as it came.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,9 +26,9 @@ use crate::filter::registry::FilterData;
 use crate::filter::{SubscriptionFilter, subscription};
 use crate::groups::FORBIDDEN_READ;
 use crate::held_requests::HeldPull;
-use crate::names;
 use crate::static_topic::LogicalQueue;
 use crate::topics::PERM_READ;
+use crate::{lite, names};
 
 /// `sysFlag`: the offset in `commitOffset` is to be committed.
 pub(super) const FLAG_COMMIT_OFFSET: i32 = 1;
@@ -100,6 +101,7 @@ struct Fields<'a> {
     sub_version: i64,
     subscription: Option<&'a str>,
     expression_type: Option<&'a str>,
+    lite_topic: Option<&'a str>,
     max_bytes: Option<i32>,
 }
 
@@ -133,6 +135,7 @@ impl<'a> Fields<'a> {
                 "subVersion" => (8, set(&mut parsed.sub_version, value)),
                 "subscription" => (9, set_option(&mut parsed.subscription, value)),
                 "expressionType" => (10, set_option(&mut parsed.expression_type, value)),
+                "liteTopic" => (12, set_option(&mut parsed.lite_topic, value)),
                 "maxMsgBytes" => {
                     let mut bytes = 0;
                     let ok = set(&mut bytes, value);
@@ -173,9 +176,17 @@ impl<'a> Fields<'a> {
         self.sys_flag & flag != 0
     }
 
-    fn get_request(&self) -> GetRequest<'a> {
+    /// The topic whose queue is read: that of the lite topic, if the request names one. No queue has an empty name.
+    fn stored_topic(&self) -> Cow<'a, str> {
+        match super::lite::ack::lite_topic(self.lite_topic) {
+            None => Cow::Borrowed(self.topic),
+            Some(lite) => Cow::Owned(lite::names::queue_of(self.topic, lite).unwrap_or_default()),
+        }
+    }
+
+    fn get_request<'t>(&self, topic: &'t str) -> GetRequest<'t> {
         GetRequest {
-            topic: self.topic,
+            topic,
             queue_id: self.queue_id,
             offset: self.queue_offset,
             max_messages: u32::try_from(self.max_messages).unwrap_or_default(),
@@ -413,7 +424,8 @@ impl Pull {
         let mut outcome = match reset.filter(|_| config.broker.use_server_side_reset_offset) {
             Some(offset) => Outcome::reset(broker, &fields, offset),
             None => {
-                let request = fields.get_request();
+                let topic = fields.stored_topic();
+                let request = fields.get_request(&topic);
                 let result = match may_wait {
                     true => broker.store.get(&request, &self.filter),
                     false => match broker.store.get_now(&request, &self.filter) {
@@ -457,7 +469,7 @@ impl Pull {
             config.broker.short_polling_time_mills
         };
         let patience = Duration::from_millis(u64::try_from(wanted).unwrap_or_default()).min(SUSPEND_MAX);
-        let (topic, queue_id, offset) = (fields.topic.to_owned(), fields.queue_id, fields.queue_offset);
+        let (topic, queue_id, offset) = (fields.stored_topic().into_owned(), fields.queue_id, fields.queue_offset);
         let Self { request, responder, filter, topic: topic_config, group, logical, begun, .. } = self;
         let deadline = Instant::now() + patience;
         let held = Box::new(HeldPull { request, responder, topic, queue_id, offset, filter, deadline });

@@ -34,6 +34,8 @@ pub enum Kind {
     Pop,
     /// NOTIFICATION.
     Notification,
+    /// POP_LITE_MESSAGE.
+    PopLite,
 }
 
 /// A request that waits.

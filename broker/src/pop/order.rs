@@ -1,5 +1,5 @@
 //! Pops that keep order: the last pop of each queue, kept in `config/consumerOrderInfo.json`, and the times at which
-//! queues become free.
+//! queues become free. Those of lite topics are in memory only.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -41,7 +41,8 @@ body! {
 pub struct Orders {
     table: Arc<DashMap<QueueKey, OrderInfo>>,
     changed: AtomicBool,
-    file: ConfigFile,
+    /// `None` for pops of lite topics, as in Java.
+    file: Option<ConfigFile>,
     wakes: Mutex<Wakes>,
     sooner: Notify,
 }
@@ -71,13 +72,25 @@ impl Orders {
             let table = table.clone();
             move || contents(&table).encode_pretty()
         });
-        let orders =
-            Self { table, changed: AtomicBool::new(false), file, wakes: Mutex::default(), sooner: Notify::new() };
+        let orders = Self::new(table, Some(file));
         let now = now_ms();
         for entry in orders.table.iter() {
             orders.wake_at(entry.key(), entry.value().free_at(now).filter(|time| *time > now));
         }
         Ok(orders)
+    }
+
+    /// For lite topics: nothing is kept in a file, and a queue counts as free once all its messages are visible.
+    pub fn in_memory() -> Self {
+        Self::new(Arc::default(), None)
+    }
+
+    fn new(table: Arc<DashMap<QueueKey, OrderInfo>>, file: Option<ConfigFile>) -> Self {
+        Self { table, changed: AtomicBool::new(false), file, wakes: Mutex::default(), sooner: Notify::new() }
+    }
+
+    fn free_at(&self, info: &OrderInfo) -> Option<i64> {
+        if self.file.is_some() { info.free_at(now_ms()) } else { info.all_free_at(now_ms()) }
     }
 
     /// Notes a pop of `offsets`, and appends to the answer how often they were popped before.
@@ -93,7 +106,7 @@ impl Orders {
         }
         // For clients that know no finer figure.
         answer.queue_order_count(kind, key.queue_id, least);
-        let free_at = info.free_at(now_ms());
+        let free_at = self.free_at(&info);
         *entry = info;
         drop(entry);
         self.note_change();
@@ -109,7 +122,7 @@ impl Orders {
     pub fn ack(&self, key: &QueueKey, offset: i64, pop_time: i64) -> Acked {
         let Some(mut info) = self.table.get_mut(key) else { return Acked::UpTo(offset.saturating_add(1)) };
         let acked = info.ack(offset, pop_time);
-        let free_at = info.free_at(now_ms());
+        let free_at = self.free_at(&info);
         drop(info);
         if matches!(acked, Acked::UpTo(_)) {
             self.note_change();
@@ -125,9 +138,21 @@ impl Orders {
         if !info.set_visible_time(offset, pop_time, time) {
             return;
         }
-        let free_at = info.free_at(now_ms());
+        let free_at = self.free_at(&info);
         drop(info);
         self.note_change();
+        self.wake_at(key, free_at);
+    }
+
+    /// Keeps all messages of a pop that are not acknowledged invisible until a time; they do not count as popped once more
+    /// when they come then.
+    pub fn suspend(&self, key: &QueueKey, pop_time: i64, until: i64) {
+        let Some(mut info) = self.table.get_mut(key) else { return };
+        if !info.suspend(pop_time, until) {
+            return;
+        }
+        let free_at = self.free_at(&info);
+        drop(info);
         self.wake_at(key, free_at);
     }
 
@@ -152,8 +177,8 @@ impl Orders {
         self.table
             .retain(|key, info| exists(key) && now.saturating_sub(info.last_consume_timestamp) <= FORGET_AFTER_MS);
         let changed = self.changed.swap(false, Ordering::AcqRel);
-        if changed || self.table.len() != before {
-            self.file.changed();
+        if let Some(file) = self.file.as_ref().filter(|_| changed || self.table.len() != before) {
+            file.changed();
         }
     }
 

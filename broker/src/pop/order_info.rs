@@ -132,6 +132,32 @@ impl OrderInfo {
         Some(self.visible_times(known).find(|time| now < *time).unwrap_or(now))
     }
 
+    /// When the last message that still holds up a pop becomes visible; `now` when none does, `None` where that cannot be
+    /// said.
+    pub fn all_free_at(&self, now: i64) -> Option<i64> {
+        if self.len() == 0 {
+            return None;
+        }
+        if self.offsets().enumerate().all(|(index, _)| self.is_acked(index)) {
+            return Some(now);
+        }
+        let known = self.invisible_time.filter(|time| *time > 0)?;
+        Some(self.visible_times(known).max().unwrap_or(now).max(now))
+    }
+
+    /// Has all messages become visible at `time`, and their next pop not counted; false when it is of an older pop.
+    pub fn suspend(&mut self, pop_time: i64, time: i64) -> bool {
+        if pop_time != self.pop_time {
+            return false;
+        }
+        for count in self.offset_consumed_count.iter_mut().flat_map(BTreeMap::values_mut) {
+            *count = (*count - 1).max(0);
+        }
+        self.offset_next_visible_time = None;
+        self.invisible_time = Some(time.saturating_sub(self.pop_time));
+        true
+    }
+
     /// Acknowledges a message.
     pub fn ack(&mut self, offset: i64, pop_time: i64) -> Acked {
         if self.len() == 0 {
@@ -192,6 +218,19 @@ mod tests {
         assert!(info.blocks(Some("b"), 1, 1999));
         assert_eq!(info.ack(9, 1000), Acked::UpTo(10));
         assert!(!info.blocks(Some("b"), 1, 1001));
+    }
+
+    #[test]
+    fn a_suspended_pop_comes_again_as_if_for_the_first_time() {
+        let first = popped("a", 1000, &[5, 6]);
+        let mut second = popped("b", 2000, &[5, 6]);
+        second.follow(&first);
+        assert!(second.set_visible_time(6, 2000, 9000));
+        assert_eq!((second.free_at(2000), second.all_free_at(2000)), (Some(2100), Some(9000)));
+        assert!(!second.suspend(1000, 5000) && second.suspend(2000, 5000));
+        assert_eq!((second.free_at(2000), second.all_free_at(2000)), (Some(5000), Some(5000)));
+        assert_eq!(second.counts(), (&[(5, 0), (6, 0)].into(), 0));
+        assert_eq!(second.all_free_at(6000), Some(6000));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub const OF_TOPICS: &[Attribute] = &[
     Attribute { name: "lite.topic.expiration", changeable: true, domain: Domain::Long { min: -1, max: 30 * 24 * 60 } },
 ];
 
-/// Every attribute that a group may have. Those of lite topics are kept for brokers that have lite topics.
+/// Every attribute that a group may have.
 pub const OF_GROUPS: &[Attribute] = &[
     Attribute { name: "priority.factor", changeable: true, domain: Domain::Long { min: 0, max: 100 } },
     Attribute { name: "lite.bind.topic", changeable: true, domain: Domain::Text },

@@ -20,6 +20,7 @@ use hypergol_store::{Boundary, ExtUnit, MessageFilter as _};
 use super::{Answer, Refusal, json};
 use crate::context::Broker;
 use crate::filter::SubscriptionFilter;
+use crate::lite;
 
 /// Units of a consume queue shown at most in one answer.
 const UNITS_MAX: i32 = 10_000;
@@ -31,7 +32,12 @@ pub fn by_time(broker: &Arc<Broker>, request: &RemotingCommand) -> Answer {
         BoundaryType::Lower => Boundary::Lower,
         BoundaryType::Upper => Boundary::Upper,
     };
-    let offset = broker.store.offset_by_time(&header.topic, header.queue_id, header.timestamp, boundary);
+    let by_time = |topic: &str| broker.store.offset_by_time(topic, header.queue_id, header.timestamp, boundary);
+    let offset = match header.lite_topic.as_deref().filter(|lite| !lite.trim().is_empty()) {
+        None => by_time(&header.topic),
+        // One that does not exist has no offset but 0.
+        Some(lite) => lite::names::queue_of(&header.topic, lite).map_or(0, |queue| by_time(&queue)),
+    };
     Ok(RemotingCommand::success().with_header(&SearchOffsetResponseHeader { offset }))
 }
 

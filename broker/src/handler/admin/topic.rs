@@ -19,7 +19,7 @@ use hypergol_remoting::{RemotingCommand, Responder, ResponseCode};
 use super::attributes::{self, Attributes};
 use super::{Answer, Refusal, answer, answer_blocking, broker_name, json, when_written};
 use crate::context::Broker;
-use crate::names;
+use crate::{lite, names};
 
 /// Most queues that a topic may get here; Java sets no limit and fails where it runs out of files.
 const QUEUES_MAX: i32 = 65_535;
@@ -121,6 +121,9 @@ pub fn delete(broker: &Arc<Broker>, request: &RemotingCommand, responder: Respon
                     }
                 }
             }
+        }
+        if broker.topics.get(&topic).is_some_and(|topic| lite::attributes::is_parent(&topic)) {
+            lite::lifecycle::delete_all_of(&broker, &topic);
         }
         forget(&broker, &topic);
         broker.topics.delete(&topic, when_written(responder));

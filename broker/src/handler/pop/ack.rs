@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::{existing_topic, illegal_queue};
 use crate::context::Broker;
-use crate::handler::refusal;
+use crate::handler::{lite, refusal};
 use crate::pop::QueueKey;
 use crate::pop::checkpoint::MergeKey;
 use crate::pop::journal::Turn;
@@ -34,7 +34,8 @@ pub fn ack(broker: &Arc<Broker>, request: &RemotingCommand, responder: Responder
         Err(error) => return responder.error(ResponseCode::SystemError, error.to_string()),
     };
     match check(broker, &header, &responder) {
-        Ok(handle) if handle.is_order() => {
+        Ok(Checked::Lite(lite)) => lite::ack::ack(broker, header, &lite, responder),
+        Ok(Checked::Popped(handle)) if handle.is_order() => {
             let ack = OrderAck {
                 key: QueueKey::new(&header.topic, &header.consumer_group, header.queue_id),
                 offsets: vec![header.offset],
@@ -43,7 +44,7 @@ pub fn ack(broker: &Arc<Broker>, request: &RemotingCommand, responder: Responder
             };
             in_order(broker, vec![ack], responder);
         }
-        Ok(handle) => {
+        Ok(Checked::Popped(handle)) => {
             let acked = note_ack(broker, &header, &handle, Turn::OfConnection);
             // Java says yes in any case; the message then comes again.
             if let Err(error) = acked {
@@ -55,15 +56,23 @@ pub fn ack(broker: &Arc<Broker>, request: &RemotingCommand, responder: Responder
     }
 }
 
+/// What a request is about.
+pub(super) enum Checked {
+    /// A message that was popped.
+    Popped(PopHandle),
+    /// A message of this lite topic.
+    Lite(String),
+}
+
 /// Java's checks in Java's order; the error is the answer.
-fn check(broker: &Broker, header: &AckMessageRequestHeader, responder: &Responder) -> Result<PopHandle, Refused> {
+fn check(broker: &Broker, header: &AckMessageRequestHeader, responder: &Responder) -> Result<Checked, Refused> {
     let (topic, queue_id, offset) = (header.topic.as_str(), header.queue_id, header.offset);
     let config = existing_topic(broker, topic)?;
     if queue_id < 0 || queue_id >= config.read_queue_nums {
         return Err(refusal(ResponseCode::MessageIllegal, illegal_queue(&config, queue_id, responder)));
     }
-    if header.lite_topic.as_deref().is_some_and(|lite| !lite.trim().is_empty()) {
-        return Err(refusal(ResponseCode::InvalidParameter, "group type or bind topic not match."));
+    if let Some(lite) = lite::ack::lite_topic(header.lite_topic.as_deref()) {
+        return Ok(Checked::Lite(lite.to_owned()));
     }
     let (min, max) = (broker.store.min_offset(topic, queue_id), broker.store.max_offset(topic, queue_id));
     if offset < min || offset > max {
@@ -74,7 +83,7 @@ fn check(broker: &Broker, header: &AckMessageRequestHeader, responder: &Responde
     let handle: PopHandle =
         header.extra_info.parse().map_err(|error| refusal(ResponseCode::SystemError, format!("extraInfo: {error}")))?;
     check_revive_queue(broker, handle.revive_qid)?;
-    Ok(handle)
+    Ok(Checked::Popped(handle))
 }
 
 /// A handle names the queue of the revive topic; nothing may be written to others.

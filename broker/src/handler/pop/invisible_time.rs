@@ -11,10 +11,10 @@ use hypergol_remoting::protocol::header::pop::{
 use hypergol_remoting::{RemotingCommand, Responder, ResponseCode};
 use tracing::warn;
 
-use super::ack::{check_revive_queue, note_ack};
+use super::ack::{Checked, check_revive_queue, note_ack};
 use super::{existing_topic, illegal_queue};
 use crate::context::{Broker, now_ms};
-use crate::handler::refusal;
+use crate::handler::{lite, refusal};
 use crate::pop::QueueKey;
 use crate::pop::journal::Turn;
 use crate::stats::StatName;
@@ -28,21 +28,22 @@ pub fn change(broker: &Arc<Broker>, request: &RemotingCommand, responder: Respon
         Err(error) => return responder.error(ResponseCode::SystemError, error.to_string()),
     };
     match check(broker, &header, &responder) {
-        Ok(handle) if handle.is_order() => in_order(broker, header, handle, responder),
-        Ok(handle) => responder.send(change_checkpoint(broker, &header, &handle)),
+        Ok(Checked::Lite(lite)) => lite::ack::change_invisible_time(broker, header, &lite, responder),
+        Ok(Checked::Popped(handle)) if handle.is_order() => in_order(broker, header, handle, responder),
+        Ok(Checked::Popped(handle)) => responder.send(change_checkpoint(broker, &header, &handle)),
         Err(refused) => responder.send(*refused),
     }
 }
 
 /// Java's checks in Java's order; the error is the answer.
-fn check(broker: &Broker, header: &Header, responder: &Responder) -> Result<PopHandle, Box<RemotingCommand>> {
+fn check(broker: &Broker, header: &Header, responder: &Responder) -> Result<Checked, Box<RemotingCommand>> {
     let (topic, queue_id, offset) = (header.topic.as_str(), header.queue_id, header.offset);
     let config = existing_topic(broker, topic)?;
     if queue_id < 0 || queue_id >= config.read_queue_nums {
         return Err(refusal(ResponseCode::MessageIllegal, illegal_queue(&config, queue_id, responder)));
     }
-    if header.lite_topic.as_deref().is_some_and(|lite| !lite.trim().is_empty()) {
-        return Err(refusal(ResponseCode::InvalidParameter, "group type or bind topic not match."));
+    if let Some(lite) = lite::ack::lite_topic(header.lite_topic.as_deref()) {
+        return Ok(Checked::Lite(lite.to_owned()));
     }
     if offset < broker.store.min_offset(topic, queue_id) || offset >= broker.store.max_offset(topic, queue_id) {
         return Err(Box::new(RemotingCommand::response(ResponseCode::NoMessage)));
@@ -55,7 +56,7 @@ fn check(broker: &Broker, header: &Header, responder: &Responder) -> Result<PopH
         let remark = format!("invisibleTime {} ms is beyond timerMaxDelaySec", header.invisible_time);
         return Err(refusal(ResponseCode::SystemError, remark));
     }
-    Ok(handle)
+    Ok(Checked::Popped(handle))
 }
 
 fn change_checkpoint(broker: &Broker, header: &Header, handle: &PopHandle) -> RemotingCommand {

@@ -15,7 +15,7 @@ use hypergol_remoting::protocol::body::group::SubscriptionGroupConfig;
 use hypergol_remoting::protocol::body::topic::TopicConfig;
 use hypergol_remoting::{RemotingCommand, Responder, ResponseCode};
 
-use super::{FAQ, refusal};
+use super::{FAQ, lite, refusal};
 use crate::config::BrokerSettings;
 use crate::context::{Broker, now_ms};
 use crate::pop::held::{HeldPop, Kind, Room};
@@ -23,16 +23,19 @@ use crate::topics::PERM_READ;
 
 /// A request is answered this long before its client gives up. Java: `PopRequest.isTimeout`.
 const ANSWER_BEFORE_MS: i64 = 50;
+/// A request that reaches the broker this much after its client gave up is not served. Java: `isTimeoutTooMuch`.
+const LATE_MAX_MS: i64 = 500;
 /// Longest wait that is granted, whatever the client asks: the idle limit of connections.
 const WAIT_MAX_MS: i64 = 120_000;
 /// Bytes of one answer. Java: MAX_PULL_MSG_SIZE.
-const BYTES_MAX: u32 = 128 * 1024 * 1024;
+pub(super) const BYTES_MAX: u32 = 128 * 1024 * 1024;
 
 /// Runs a request that has waited.
 pub fn resume(broker: &Arc<Broker>, held: HeldPop) {
     match held.kind {
         Kind::Pop => take::pop(broker, held.request, held.responder, take::Attempt::AfterWait),
         Kind::Notification => notification::notify(broker, held.request, held.responder),
+        Kind::PopLite => lite::pop::pop(broker, held.request, held.responder),
     }
 }
 
@@ -63,7 +66,7 @@ fn topic_and_group(
     Ok((topic_config, group_config))
 }
 
-fn existing_topic(broker: &Broker, topic: &str) -> Result<Arc<TopicConfig>, Box<RemotingCommand>> {
+pub(super) fn existing_topic(broker: &Broker, topic: &str) -> Result<Arc<TopicConfig>, Box<RemotingCommand>> {
     broker.topics.get(topic).ok_or_else(|| {
         refusal(ResponseCode::TopicNotExist, format!("topic[{topic}] not exist, apply first please! {FAQ}"))
     })
@@ -79,7 +82,7 @@ fn illegal_queue(topic: &TopicConfig, queue_id: i32, responder: &Responder) -> S
 }
 
 /// Refuses where the broker itself may not be read from.
-fn readable_broker(config: &BrokerSettings, doing: &str) -> Result<(), Box<RemotingCommand>> {
+pub(super) fn readable_broker(config: &BrokerSettings, doing: &str) -> Result<(), Box<RemotingCommand>> {
     if config.broker.broker_permission & PERM_READ != 0 {
         return Ok(());
     }
@@ -87,14 +90,34 @@ fn readable_broker(config: &BrokerSettings, doing: &str) -> Result<(), Box<Remot
     Err(refusal(ResponseCode::NoPermission, remark))
 }
 
+/// Whether the client of a request gave up so long ago that it is not served. Java: `isTimeoutTooMuch`.
+pub(super) fn is_too_late(born_time: i64, poll_time: i64) -> bool {
+    now_ms().saturating_sub(born_time.saturating_add(poll_time)) > LATE_MAX_MS
+}
+
+/// Where a group begins a queue that it never consumed, when it is not to begin at the smallest offset.
+pub(super) fn first_offset(broker: &Broker, config: &BrokerSettings, topic: &str, queue_id: i32) -> i64 {
+    let first_in_memory = || {
+        let first = broker.store.queue_entry(topic, queue_id, 0);
+        first.is_some_and(|entry| broker.store.in_memory(entry.physical_offset))
+    };
+    let min = broker.store.min_offset(topic, queue_id).max(0);
+    if config.broker.init_pop_offset_by_check_msg_in_mem && min == 0 && first_in_memory() {
+        0
+    } else {
+        // The last message is popped, so that there is an offset to commit.
+        broker.store.max_offset(topic, queue_id).saturating_sub(1).max(0)
+    }
+}
+
 /// Until when a request of `born_time` may wait for `poll_time`, both ms; `None` when that is over.
-fn deadline(born_time: i64, poll_time: i64) -> Option<Instant> {
+pub(super) fn deadline(born_time: i64, poll_time: i64) -> Option<Instant> {
     let left = born_time.saturating_add(poll_time).saturating_sub(now_ms()).saturating_sub(ANSWER_BEFORE_MS);
     let left = u64::try_from(left.min(WAIT_MAX_MS)).ok()?;
     Some(Instant::now() + Duration::from_millis(left))
 }
 
-fn room(config: &BrokerSettings) -> Room {
+pub(super) fn room(config: &BrokerSettings) -> Room {
     Room {
         total: usize::try_from(config.broker.max_pop_polling_size).unwrap_or(0),
         each: usize::try_from(config.broker.pop_polling_size).unwrap_or(0),

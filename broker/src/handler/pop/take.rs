@@ -18,7 +18,7 @@ use hypergol_remoting::{RemotingCommand, Responder, ResponseCode};
 use hypergol_store::{GetRequest, GetResult, GetStatus, MatchAll, MessageFilter};
 use tracing::warn;
 
-use super::{BYTES_MAX, deadline, readable_broker, room, topic_and_group};
+use super::{BYTES_MAX, deadline, first_offset, is_too_late, readable_broker, room, topic_and_group};
 use crate::config::BrokerSettings;
 use crate::context::{Broker, now_ms};
 use crate::filter::{SubscriptionFilter, subscription};
@@ -36,8 +36,6 @@ use crate::stats::StatName;
 
 /// `initMode`: a queue that was never consumed is begun at its smallest offset.
 const INIT_MIN: i32 = 0;
-/// A request that reaches the broker this much after its client gave up is not served. Java: `isTimeoutTooMuch`.
-const LATE_MAX_MS: i64 = 500;
 /// A checkpoint stays in memory only when its messages become visible this much after it would have to leave.
 const KEEP_MARGIN_MS: i64 = 1500;
 /// Remark of an answer without messages.
@@ -109,8 +107,7 @@ impl Admitted {
         responder: &Responder,
     ) -> Result<Self, Box<RemotingCommand>> {
         let ip = &config.broker.broker_ip1;
-        let given_up = header.born_time.saturating_add(header.poll_time);
-        if now_ms().saturating_sub(given_up) > LATE_MAX_MS {
+        if is_too_late(header.born_time, header.poll_time) {
             let remark = format!("the broker[{ip}] pop message is timeout too much");
             return Err(refusal(ResponseCode::PollingTimeout, remark));
         }
@@ -417,20 +414,10 @@ impl Run {
             return position;
         }
         let (topic, queue_id) = (&*key.topic, key.queue_id);
-        let min = broker.store.min_offset(topic, queue_id).max(0);
         let offset = if self.header.init_mode == INIT_MIN || topic.starts_with(RETRY_PREFIX) {
-            min
+            broker.store.min_offset(topic, queue_id).max(0)
         } else {
-            let first_in_memory = || {
-                let first = broker.store.queue_entry(topic, queue_id, 0);
-                first.is_some_and(|entry| broker.store.in_memory(entry.physical_offset))
-            };
-            if self.config.broker.init_pop_offset_by_check_msg_in_mem && min == 0 && first_in_memory() {
-                0
-            } else {
-                // The last message is popped, so that there is an offset to commit.
-                broker.store.max_offset(topic, queue_id).saturating_sub(1).max(0)
-            }
+            first_offset(broker, &self.config, topic, queue_id)
         };
         if commit {
             self.commit(broker, key, offset);

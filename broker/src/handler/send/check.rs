@@ -15,6 +15,7 @@ use super::{Refused, names};
 use crate::config::BrokerSettings;
 use crate::context::{Broker, now_ms};
 use crate::handler::FAQ;
+use crate::lite;
 use crate::retry::RETRY_PREFIX;
 use crate::topics::{self, PERM_READ, PERM_WRITE};
 
@@ -161,9 +162,6 @@ pub(super) fn message(
     if header.topic == names::TIMER_TOPIC {
         return illegal("the topic of the timer wheel is the broker's own; send with a delivery time instead");
     }
-    if properties.is_lite {
-        return illegal("lite topics are not supported yet");
-    }
     if properties.has_inner_number && header.sys_flag & sys_flag::INNER_BATCH == 0 {
         return illegal(&illegal_message(config));
     }
@@ -172,6 +170,22 @@ pub(super) fn message(
         return illegal(&illegal_message(config));
     }
     Ok(())
+}
+
+/// The light queue of the lite topic that a message is for, if it is for one.
+pub(super) fn lite_queue(
+    config: &BrokerSettings,
+    parent: &str,
+    properties: &Properties<'_>,
+) -> Result<Option<String>, Refused> {
+    let Some(lite) = properties.lite_topic else { return Ok(None) };
+    let illegal = |remark: String| refuse(config, ResponseCode::MessageIllegal, remark);
+    if !(config.store.enable_lmq && config.store.enable_multi_dispatch) {
+        // Java stores it where no consumer of lite topics finds it.
+        return Err(illegal("lite topics need enableLmq and enableMultiDispatch".to_owned()));
+    }
+    let queue = lite::names::queue_of(parent, lite);
+    queue.map(Some).ok_or_else(|| illegal(format!("{lite:?} cannot be the name of a lite topic")))
 }
 
 /// The light queues that a message comes into, its topic or those that it names: whether there can be such, and room for

@@ -131,6 +131,10 @@ impl Send<'_> {
             }
         };
         check::message(config, header, self.topic, &properties)?;
+        let lite_queue = check::lite_queue(config, header.topic, &properties)?;
+        if let Some(queue) = &lite_queue {
+            properties.set_light_queue(queue, buffer);
+        }
         if config.store.enable_lmq {
             check::light_queues(broker, config, header.topic, &properties)?;
         }

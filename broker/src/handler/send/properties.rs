@@ -34,8 +34,8 @@ pub(super) struct Properties<'a> {
     pub has_inner_number: bool,
     /// INNER_MULTI_DISPATCH: light queues.
     pub light_queues: Option<&'a str>,
-    /// `__LITE_TOPIC` is there.
-    pub is_lite: bool,
+    /// `__LITE_TOPIC`.
+    pub lite_topic: Option<&'a str>,
     has_timer_out: bool,
     has_sharding_key: bool,
     priority: Option<&'a str>,
@@ -83,7 +83,7 @@ impl<'a> Properties<'a> {
             "TIMER_OUT_MS" => self.has_timer_out = true,
             "TIMER_DEL_UNIQKEY" => self.takes_back = true,
             "INNER_NUM" => self.has_inner_number = true,
-            "__LITE_TOPIC" => self.is_lite = true,
+            "__LITE_TOPIC" => self.lite_topic = Some(value),
             "__SHARDINGKEY" => self.has_sharding_key = true,
             "_SYS_MSG_PRIORITY_" => self.priority = Some(value),
             _ => {}
@@ -106,6 +106,13 @@ impl<'a> Properties<'a> {
         remove(out, "DELAY");
         push(out, "DELAY", level);
         self.delay = Some(level);
+    }
+
+    /// Names the light queue of the lite topic, and no other.
+    pub(super) fn set_light_queue(&mut self, queue: &'a str, out: &mut Vec<u8>) {
+        remove(out, "INNER_MULTI_DISPATCH");
+        push(out, "INNER_MULTI_DISPATCH", queue);
+        self.light_queues = Some(queue);
     }
 
     /// The delivery time that a message asks for, if any. Transactions that are not committed have none, and what was
