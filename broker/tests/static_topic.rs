@@ -280,6 +280,22 @@ async fn messages_behind_the_noted_end_of_a_section_are_read_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_delayed_message_stays_in_the_queue_it_was_sent_to() {
+    let cluster = Cluster::<2>::with_messages().await;
+    let [a, b] = &cluster.brokers;
+    let mut header = send_header("T", "DELAY\u{1}1\u{2}");
+    header.queue_id = 7;
+    let answer = done(a.call(send_with(&header, "late")).await);
+    assert_eq!(field(&answer, "queueId"), "7");
+    cluster.remap(0, 1, &[section(0, "broker-a", 2, 0)], section(1, "broker-b", 1, 1000), 2).await;
+    a.wait_until(|broker| broker.store.max_offset("T", 2) == 4).await;
+    // Who has not gone on reads it; who has, does not.
+    assert_eq!(read(&pull(b, 3).await), (0, [4, 0, 1000, 0], vec!["late".into()]));
+    assert_eq!(read(&pull(b, 1000).await), (NOT_FOUND, [1000, 1000, 1000, 1000], vec![]));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn consumer_offsets_are_kept_where_their_section_is() {
     let cluster = Cluster::<2>::with_messages().await;
     let [a, b] = &cluster.brokers;
