@@ -3,6 +3,8 @@
 //! Read in this order: [`record`] (what a message looks like on disk), [`commitlog`] (where it goes), [`dispatch`] (how
 //! queues and index follow), `put.rs` and [`read`] (the two ways in), `open.rs` (opening, recovering, closing).
 //!
+//! [`compaction`] keeps the last message of each key of a topic for longer than the commit log does.
+//!
 //! Invariants:
 //! - The commit log alone is the truth. Queue offsets, consume queues, index and checkpoint follow from it.
 //! - A record is in the mapping before anybody hears of it, and on disk before it is called durable.

@@ -323,7 +323,9 @@ impl MessageStore {
         };
 
         let compaction = match config.enable_compaction {
-            true => Some(Arc::new(CompactionStore::open(&config, normal)?)),
+            true => {
+                Some(Arc::new(CompactionStore::open(&config, (!normal).then(|| checkpoint.logics_msg_timestamp()))?))
+            }
             false => None,
         };
 

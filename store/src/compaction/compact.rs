@@ -124,7 +124,7 @@ impl Part {
         }
         let folders = self.folders().below(FOLDER);
         remove(&folders)?;
-        let new = Part::open(folders, self.shared().clone(), true)?;
+        let new = Part::open(folders, self.shared().clone(), None)?;
         let (mut read, mut kept) = (0, 0);
         for pair in &old {
             self.scan(pair, &mut |placed, bytes| {

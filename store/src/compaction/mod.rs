@@ -80,12 +80,13 @@ pub struct CompactionStore {
 }
 
 impl CompactionStore {
-    /// Opens the folder, which need not exist. After a start that is not `normal` the newest files are checked record
-    /// by record and cut where they stop to be good.
+    /// Opens the folder, which need not exist. After a crash the files written last are checked record by record, and cut
+    /// where they stop to be good; `flushed` is the store time up to which everything is known to be on disk, `None` after
+    /// a clean stop.
     ///
     /// # Errors
     /// [`StoreError`] for files of another size than configured, and when files cannot be read.
-    pub fn open(config: &StoreConfig, normal: bool) -> Result<Self, StoreError> {
+    pub fn open(config: &StoreConfig, flushed: Option<i64>) -> Result<Self, StoreError> {
         let root = config.compaction_dir();
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = config.compaction_thread_num.clamp(1, processors);
@@ -104,16 +105,16 @@ impl CompactionStore {
             compactions: AtomicI64::new(0),
             root,
         };
-        store.load(normal)?;
+        store.load(flushed)?;
         Ok(store)
     }
 
-    fn load(&self, normal: bool) -> Result<(), StoreError> {
+    fn load(&self, flushed: Option<i64>) -> Result<(), StoreError> {
         for (topic, path) in part::folders_in(&self.root.join(part::LOG_FOLDER))? {
             for (name, path) in part::folders_in(&path)? {
                 match name.parse::<i32>() {
                     Ok(queue_id) if queue_id >= 0 => {
-                        let log = self.open_log(&topic, queue_id, normal)?;
+                        let log = self.open_log(&topic, queue_id, flushed)?;
                         self.logs.write().entry(topic.as_str().into()).or_default().insert(queue_id, log);
                     }
                     _ => tracing::warn!(path = %path.display(), "not a queue's folder, ignored"),
@@ -123,10 +124,10 @@ impl CompactionStore {
         Ok(())
     }
 
-    fn open_log(&self, topic: &str, queue_id: i32, normal: bool) -> Result<Arc<CompactionLog>, StoreError> {
+    fn open_log(&self, topic: &str, queue_id: i32, flushed: Option<i64>) -> Result<Arc<CompactionLog>, StoreError> {
         let folders = Folders::of(&self.root, topic, queue_id);
         compact::finish(&folders)?;
-        let current = Part::open(folders, self.shared.clone(), normal)?;
+        let current = Part::open(folders, self.shared.clone(), flushed)?;
         Ok(Arc::new(CompactionLog {
             topic: topic.into(),
             queue_id,
@@ -166,7 +167,7 @@ impl CompactionStore {
         let log = match self.get(topic, queue_id) {
             Some(log) => log,
             None => {
-                let log = self.open_log(topic, queue_id, true)?;
+                let log = self.open_log(topic, queue_id, None)?;
                 self.logs.write().entry(topic.into()).or_default().entry(queue_id).or_insert(log).clone()
             }
         };

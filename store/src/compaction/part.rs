@@ -34,8 +34,6 @@ const UNITS_AT_ONCE: i64 = 512;
 const SCAN_BYTES: i64 = 1 << 20;
 /// Bytes that wait to be written at most, unless one record is longer.
 const WRITE_BYTES: usize = 1 << 20;
-/// Pairs that are checked after a crash. Java recovers as many files of a sparse queue.
-const CHECKED_PAIRS: usize = 3;
 /// Pairs of log and queue have at least this ratio of sizes. Java: `CompactionLog.getCompactionLogSize`.
 const LOG_PER_QUEUE_MIN: i64 = 5;
 /// Name of a file that Java is about to delete.
@@ -128,11 +126,11 @@ pub struct Part {
 pub type Each<'a> = dyn FnMut(&PlacedEntry, &[u8]) -> Result<bool, StoreError> + 'a;
 
 impl Part {
-    /// Opens the files of the folders, which need not exist. Without `normal` the newest ones are checked.
+    /// Opens the files of the folders, which need not exist, and checks them, see [`super::CompactionStore::open`].
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn open(folders: Folders, shared: Arc<Shared>, normal: bool) -> Result<Self, StoreError> {
+    pub fn open(folders: Folders, shared: Arc<Shared>, flushed: Option<i64>) -> Result<Self, StoreError> {
         let part = Part { folders, shared, pairs: RwLock::default(), writer: Mutex::new(false) };
         let logs = bases(&part.folders.log, part.shared.sizes.log)?;
         let queues = bases(&part.folders.queue, part.shared.sizes.queue)?;
@@ -147,8 +145,8 @@ impl Part {
             let pair = part.load(base)?;
             part.pairs.write().push(pair);
         }
-        if !normal {
-            part.check()?;
+        if let Some(flushed) = flushed {
+            part.check(flushed)?;
         }
         Ok(part)
     }
@@ -313,28 +311,41 @@ impl Part {
         Ok(())
     }
 
-    /// Keeps the longest good prefix of the newest pairs.
-    fn check(&self) -> Result<(), StoreError> {
+    /// Keeps the longest good prefix of what was stored at `flushed` or later, all of which is dispatched again. What is
+    /// older stays, whatever its state: the commit log may no longer have it.
+    fn check(&self, flushed: i64) -> Result<(), StoreError> {
         let all = self.pairs();
-        for number in all.len().saturating_sub(CHECKED_PAIRS)..all.len() {
+        let mut first = all.len().saturating_sub(1);
+        for (number, pair) in all.iter().enumerate().take(first) {
+            let last = self.unit(pair, pair.units.max(1) - 1)?;
+            if pair.units == 0 || last.is_none_or(|last| last.store_timestamp >= flushed) {
+                first = number;
+                break;
+            }
+        }
+        for number in first..all.len() {
             let mut pair = all[number].clone();
             let mut good = 0;
             let mut last = number.checked_sub(1).map_or(-1, |before| all[before].last);
             let checked = self.scan(&pair, &mut |placed, bytes| {
-                let is_good = placed.queue_offset > last
-                    && Record::parse(bytes).is_ok_and(|record| {
-                        record.size() == bytes.len()
-                            && record.queue_offset() == placed.queue_offset
-                            && record.physical_offset() == placed.entry.physical_offset
-                            && record.validate().is_ok()
-                    });
+                let is_good = placed.queue_offset > last && is_record_of(placed, bytes);
+                let is_old = placed.store_timestamp < flushed;
+                if !is_good && is_old {
+                    let error = self.corrupt(&all[number], placed.queue_offset, "points to a damaged record");
+                    tracing::error!(%error, "compaction log is damaged");
+                }
                 last = placed.queue_offset;
-                good += i64::from(is_good);
-                Ok(is_good)
+                good += i64::from(is_good || is_old);
+                Ok(is_good || is_old)
             });
             match checked {
                 Ok(()) | Err(StoreError::Corrupt { .. }) => {}
                 Err(error) => return Err(error),
+            }
+            // What was lost may begin in the record before, whose properties have no checksum; it will be dispatched again.
+            let before = self.unit(&pair, good.max(1) - 1)?;
+            if good > 0 && good < pair.units && before.is_some_and(|unit| unit.store_timestamp >= flushed) {
+                good -= 1;
             }
             if good < pair.units || number + 1 == all.len() {
                 let (base, units) = (pair.base, pair.units);
@@ -561,8 +572,17 @@ impl Part {
                 result.fall_behind_bytes = Some(behind);
                 (result.suggest_slave, result.cold) = (behind > hot_bytes, behind > hot_bytes);
                 for (unit, record) in found {
-                    result.status = GetStatus::Found;
                     result.next_begin_offset = unit.end();
+                    let Some(record) = record else {
+                        tracing::error!(
+                            topic = request.topic,
+                            queue_id = request.queue_id,
+                            ?unit,
+                            "compaction log has no record where it should, unit passed over"
+                        );
+                        continue;
+                    };
+                    result.status = GetStatus::Found;
                     result.count += 1;
                     result.bytes = result.bytes.saturating_add(record.len() as u32);
                     result.queue_offsets.push(unit.queue_offset);
@@ -579,7 +599,7 @@ impl Part {
         Some(result)
     }
 
-    /// The records of one pair that an answer takes.
+    /// The records of one pair that an answer takes; `None` for one that is damaged.
     fn records(
         &self,
         patience: Patience,
@@ -587,7 +607,7 @@ impl Part {
         request: &GetRequest<'_>,
         config: &StoreConfig,
         is_hot: impl Fn(i64) -> bool,
-    ) -> Result<Vec<(PlacedEntry, Bytes)>, StoreError> {
+    ) -> Result<Vec<(PlacedEntry, Option<Bytes>)>, StoreError> {
         let from = self.find(patience, pair, request.offset)?;
         let messages_max = i64::from(request.max_messages.max(1));
         let wanted = messages_max.min(config.max_transfer_count_on_message_in_memory.max(1) as i64);
@@ -621,10 +641,7 @@ impl Part {
             let record = bytes.split_to(bytes_of(unit)).freeze();
             let is_it = Record::parse(&record)
                 .is_ok_and(|parsed| parsed.size() == record.len() && parsed.queue_offset() == unit.queue_offset);
-            if !is_it {
-                return Err(self.corrupt(pair, unit.queue_offset, "points to another record or none"));
-            }
-            found.push((*unit, record));
+            found.push((*unit, is_it.then_some(record)));
         }
         Ok(found)
     }
@@ -640,6 +657,16 @@ impl Part {
 struct Waiting {
     log: Vec<u8>,
     units: Vec<u8>,
+}
+
+/// Whether these bytes are the record that a unit describes, undamaged as far as can be told.
+fn is_record_of(placed: &PlacedEntry, bytes: &[u8]) -> bool {
+    Record::parse(bytes).is_ok_and(|record| {
+        record.size() == bytes.len()
+            && record.queue_offset() == placed.queue_offset
+            && record.physical_offset() == placed.entry.physical_offset
+            && record.validate().is_ok()
+    })
 }
 
 fn key(pair: &Pair, side: Side) -> FileKey {

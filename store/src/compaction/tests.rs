@@ -199,7 +199,7 @@ fn a_crash_loses_nothing_that_the_commit_log_has() {
     (0..50).for_each(|i| put(&store, "C", &format!("k{}", i % 7), &i.to_string()));
     wait_dispatched(&store);
     let expected = pull(&store, "C", 0);
-    for damage in 0..4 {
+    for damage in 0..5 {
         let copy = folder.path().join(damage.to_string());
         copy_folder(&live, &copy);
         std::fs::write(copy.join("abort"), "").unwrap();
@@ -224,6 +224,13 @@ fn a_crash_loses_nothing_that_the_commit_log_has() {
                 bytes[10..].fill(0);
                 std::fs::write(&log, bytes).unwrap();
             }
+            // Of older files nothing of this is known to be on disk either.
+            3 => {
+                let first = folders.log.join("00000000000000000000");
+                let mut bytes = std::fs::read(&first).unwrap();
+                bytes[300..600].fill(0);
+                std::fs::write(&first, bytes).unwrap();
+            }
             // One of two files was made.
             _ => std::fs::remove_file(&queue).unwrap(),
         }
@@ -233,6 +240,43 @@ fn a_crash_loses_nothing_that_the_commit_log_has() {
         wait_dispatched(&store);
         assert_eq!(pull(&store, "C", 0).len(), expected.len() + 1, "damage {damage}");
     }
+}
+
+/// Damage in what was flushed costs that message, not those behind it: the commit log may have none of them.
+#[test]
+fn old_damage_costs_what_it_hits() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = small(folder.path());
+    let store = open(&config);
+    (0..20).for_each(|i| put(&store, "C", &i.to_string(), "x"));
+    wait_dispatched(&store);
+    store.shutdown();
+    drop(store);
+    let log = Folders::of(&config.compaction_dir(), "C", 0).log.join("00000000000000000000");
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes[300..600].fill(0);
+    std::fs::write(&log, bytes).unwrap();
+    let store = open(&config);
+    let mut left = Vec::new();
+    let mut offset = 0;
+    while offset < 20 {
+        let result = get(&store, "C", 0, offset);
+        left.extend(result.queue_offsets);
+        assert!(result.next_begin_offset > offset);
+        offset = result.next_begin_offset;
+    }
+    assert!(
+        left.starts_with(&[0, 1]) && left.ends_with(&[6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]),
+        "{left:?}"
+    );
+    assert!(left.len() < 20);
+    store.shutdown();
+    drop(store);
+    let compaction = CompactionStore::open(&config, Some(i64::MAX)).unwrap();
+    let pairs = compaction.get("C", 0).unwrap().current.pairs();
+    assert_eq!(pairs.iter().map(|pair| pair.last).collect::<Vec<_>>(), [8, 17, 19]);
+    let compaction = CompactionStore::open(&config, Some(0)).unwrap();
+    assert_eq!(compaction.get("C", 0).unwrap().current.pairs().len(), 1);
 }
 
 #[test]
