@@ -4,6 +4,7 @@ mod common;
 mod support;
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use common::process::Process;
 use common::{Pull, TIMEOUT, TestBroker, bodies, field, records, send_request};
@@ -315,6 +316,56 @@ async fn more_lite_topics_than_a_client_has_room_for_are_looked_at_later() {
         }
     }
     broker.server.shutdown().await;
+}
+
+/// An event that is lost would be found only by a look at all queues, for which nothing here waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_clients_share_lite_topics_and_each_message_comes_once_in_order() {
+    const LITE: usize = 20;
+    const EACH: usize = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Arc::new(start(folder.path(), "").await);
+    let lite: Vec<String> = (0..LITE).map(|n| format!("l{n}")).collect();
+    let lite: Vec<&str> = lite.iter().map(String::as_str).collect();
+    let clients = ["c0", "c1", "c2", "c3"];
+    for client in clients {
+        assert_eq!(broker.call(subscribe("COMPLETE_ADD", client, "G", &lite, "")).await.code, 0);
+    }
+    let came: Arc<Mutex<Vec<(String, usize)>>> = Arc::default();
+    let mut tasks = tokio::task::JoinSet::new();
+    for client in clients {
+        let (broker, came) = (broker.clone(), came.clone());
+        tasks.spawn(async move {
+            while came.lock().unwrap().len() < LITE * EACH {
+                let pop = Pop { client, messages: 5, poll_ms: 1000, ..Pop::default() };
+                let answer = broker.call(pop.request()).await;
+                if answer.code != 0 {
+                    assert_eq!(answer.code, 210, "{answer:?}");
+                    continue;
+                }
+                for body in bodies(&answer) {
+                    let (lite, number) = body.split_once(' ').unwrap();
+                    came.lock().unwrap().push((lite.to_owned(), number.parse().unwrap()));
+                }
+                for at in 0..records(&answer).len() {
+                    assert_eq!(broker.call(ack(&answer, at)).await.code, 0);
+                }
+            }
+        });
+    }
+    for number in 0..EACH {
+        for lite in &lite {
+            assert_eq!(broker.call(lite_message(lite, &format!("{lite} {number}"))).await.code, 0);
+        }
+    }
+    let all =
+        async { while tasks.join_next().await.is_some_and(|ended| ended.map_or_else(|e| panic!("{e}"), |()| true)) {} };
+    tokio::time::timeout(TIMEOUT, all).await.unwrap_or_else(|_| panic!("{} came", came.lock().unwrap().len()));
+    let came = came.lock().unwrap();
+    for lite in lite {
+        let numbers: Vec<usize> = came.iter().filter(|(of, _)| of == lite).map(|(_, number)| *number).collect();
+        assert_eq!(numbers, (0..EACH).collect::<Vec<_>>(), "{lite}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

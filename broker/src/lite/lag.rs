@@ -40,6 +40,11 @@ impl OldestLags {
         }
     }
 
+    /// Forgets a group.
+    pub fn forget_group(&self, group: &str) {
+        self.0.lock().remove(group);
+    }
+
     /// The `count` oldest of a group, oldest first.
     pub fn oldest(&self, broker: &Broker, group: &str, count: usize) -> Vec<LiteLagInfo> {
         let known = self.0.lock().get(group).cloned().unwrap_or_default();

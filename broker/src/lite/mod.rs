@@ -68,6 +68,12 @@ impl Lite {
             lifecycle: Lifecycle::default(),
         }
     }
+
+    /// Forgets what a group that is deleted has popped. Its clients find out by their next request.
+    pub fn forget_group(&self, group: &str) {
+        self.orders.forget(|key| &*key.group == group);
+        self.lags.forget_group(group);
+    }
 }
 
 /// What the pops of a client wait for.

@@ -102,6 +102,7 @@ pub fn delete(broker: &Arc<Broker>, request: &RemotingCommand, responder: Respon
     if header.clean_offset {
         broker.offsets.remove_group(&header.group_name);
         broker.pop.forget_group(&header.group_name);
+        broker.lite.forget_group(&header.group_name);
     }
     if broker.config().broker.auto_delete_unused_stats {
         broker.stats.forget_group(&header.group_name);
