@@ -25,11 +25,13 @@ pub fn replace(path: &Path, content: &[u8], backup: bool) -> Result<(), ConfigEr
     let failed = |error| ConfigError::io("write", path, error);
     let folder = folder(path);
     fs::create_dir_all(folder).map_err(|error| ConfigError::io("create", folder, error))?;
-    if backup && path.exists() {
-        fs::copy(path, with_suffix(path, ".bak")).map_err(failed)?;
-    }
     // The name of the process keeps two that share a folder by mistake from writing into each other's.
     let next = with_suffix(path, &format!(".{}.tmp", std::process::id()));
+    if backup && path.exists() {
+        // Replaced and not written into: it may be another user's, as in a folder that a server of root has left.
+        let kept = fs::read(path).and_then(|old| fs::write(&next, old));
+        kept.and_then(|()| fs::rename(&next, with_suffix(path, ".bak"))).map_err(failed)?;
+    }
     let written = write_synced(&next, content).and_then(|()| fs::rename(&next, path));
     if let Err(error) = written {
         let _ = fs::remove_file(&next);
@@ -75,6 +77,17 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"2");
         assert_eq!(fs::read(folder.path().join("a/b.json.bak")).unwrap(), b"1");
         assert_eq!(fs::read_dir(folder.path().join("a")).unwrap().count(), 2, "no temporary file stays");
+    }
+
+    #[test]
+    fn a_backup_is_a_file_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, backup, foreign] = ["x", "x.bak", "foreign"].map(|name| folder.path().join(name));
+        fs::write(&path, b"1").unwrap();
+        fs::write(&foreign, b"foreign").unwrap();
+        fs::hard_link(&foreign, &backup).unwrap();
+        replace(&path, b"2", true).unwrap();
+        assert_eq!((fs::read(&backup).unwrap(), fs::read(&foreign).unwrap()), (b"1".to_vec(), b"foreign".to_vec()));
     }
 
     #[test]
