@@ -67,15 +67,17 @@ fn process(program: &Program, name: &str, home: PathBuf, lines: &Properties) -> 
     Ok((name.to_owned(), Box::new(Process { program: program.clone(), name: name.to_owned(), home, child: None })))
 }
 
-/// A port of which all neighbours named by `offsets` are free as well.
+/// Where ports are looked for: below those that outgoing connections get (Linux: from 32,768), for some servers start long
+/// after their port was chosen.
+const PORTS: std::ops::Range<u16> = 12_000..32_000;
+
+/// A port of which all neighbours named by `offsets` are free.
 fn free_port(offsets: &[i32]) -> Result<u16> {
     const ATTEMPTS: usize = 100;
     for _ in 0..ATTEMPTS {
-        let probe = TcpListener::bind("127.0.0.1:0")?;
-        let port = probe.local_addr()?.port();
-        let neighbours = offsets.iter().filter(|o| **o != 0).map(|o| u16::try_from(i32::from(port) + o));
-        let held: Vec<_> =
-            neighbours.map(|p| TcpListener::bind(("127.0.0.1", p?)).map_err(anyhow::Error::from)).collect();
+        let port = rand::random_range(PORTS);
+        let wanted = offsets.iter().map(|offset| u16::try_from(i32::from(port) + offset));
+        let held: Vec<_> = wanted.map(|p| TcpListener::bind(("127.0.0.1", p?)).map_err(anyhow::Error::from)).collect();
         if held.iter().all(Result::is_ok) {
             return Ok(port);
         }
