@@ -42,19 +42,15 @@ pub struct Known {
 }
 
 /// All of them; the README's "Differences from Java" says more.
-pub const KNOWN: [Known; 4] = [
+pub const KNOWN: [Known; 3] = [
     Known {
         applies: |request, java, ours| {
-            matches!(request.code, 200_050 | 200_053 | 200_054)
+            matches!(request.code, 200_050 | 200_053 | 200_054 | 200_070)
                 && java.code == ours.code
                 && ours.code != 0
                 && ours.fields.is_empty()
         },
         reason: "what is refused of pops carries no fields of an answer",
-    },
-    Known {
-        applies: |request, _, ours| request.code == 200_070 && ours.code == NOT_SUPPORTED,
-        reason: "lite topics are not served",
     },
     Known {
         applies: |request, java, ours| request.code == 320 && java.code == ours.code && ours.code == SYSTEM_ERROR,
@@ -72,8 +68,6 @@ pub const KNOWN: [Known; 4] = [
 ];
 /// `SYSTEM_ERROR`.
 const SYSTEM_ERROR: i64 = 1;
-/// `REQUEST_CODE_NOT_SUPPORTED`.
-const NOT_SUPPORTED: i64 = 3;
 
 /// What an answer says once everything is taken out of it that differs from server to server.
 #[derive(Clone, Debug, PartialEq, Eq)]
