@@ -132,7 +132,7 @@ pub struct Script {
 type Maker = fn(&mut Script, &Known) -> Option<Request>;
 
 /// How often, and what.
-const MAKERS: [(u32, Maker); 31] = [
+const MAKERS: [(u32, Maker); 32] = [
     (24, Script::send_v2),
     (8, Script::send),
     (6, Script::send_batch),
@@ -164,6 +164,7 @@ const MAKERS: [(u32, Maker); 31] = [
     (2, Script::batch_ack),
     (3, Script::notification),
     (1, Script::lite_family),
+    (2, Script::lite_subscription),
 ];
 
 impl Script {
@@ -804,6 +805,21 @@ impl Script {
             ("bornTime", &0),
         ];
         Some(Request::new(200_070, "POP_LITE_MESSAGE", &fields))
+    }
+
+    /// For topics and groups that are not lite.
+    fn lite_subscription(&mut self, _: &Known) -> Option<Request> {
+        let change = json!({
+            "action": self.one_of(&["PARTIAL_ADD", "PARTIAL_REMOVE", "COMPLETE_ADD", "COMPLETE_REMOVE"]),
+            "clientId": "diff@1", "group": self.group(), "topic": self.topic(), "liteTopicSet": ["a", "b"],
+            "version": self.made,
+        });
+        let body = match self.rng.random_range(0..4) {
+            0 => json!({ "subscriptionSet": [] }),
+            _ => json!({ "subscriptionSet": [change] }),
+        };
+        let request = Request::new(200_071, "LITE_SUBSCRIPTION_CTL", &[]);
+        Some(if self.rng.random_bool(0.2) { request } else { request.json(&body) })
     }
 }
 
