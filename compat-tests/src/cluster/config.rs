@@ -9,7 +9,7 @@ use anyhow::Result;
 pub enum Flavour {
     /// As the official `IntegrationTestBase` (5.5.0) configures its in-process brokers.
     Official,
-    /// Defaults, small files, SQL92 filters, and SYNC_FLUSH on `broker-b`.
+    /// Defaults, small files, SQL92 filters, light queues, and SYNC_FLUSH on `broker-b`.
     Clients,
     /// Defaults and small files: what a Java broker answers is compared with what ours answers.
     Differential,
@@ -68,6 +68,12 @@ pub fn broker(name: &str, namesrv: &str, flavour: Flavour) -> Properties {
         Flavour::Clients => pairs(&[
             ("flushDiskType", if name == super::BROKERS[1] { "SYNC_FLUSH" } else { "ASYNC_FLUSH" }),
             ("enablePropertyFilter", "true"),
+            ("enableLmq", "true"),
+            ("enableMultiDispatch", "true"),
+            // Compacted within the patience of a test.
+            ("compactionScheduleInternal", "1000"),
+            ("compactionMappedFileSize", "8192"),
+            ("compactionCqMappedFileSize", "1840"),
         ]),
     });
     lines
