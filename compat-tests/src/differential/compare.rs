@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::connection::Answer;
 use super::records;
-use super::script::Request;
+use super::request::Request;
 use crate::probe;
 
 /// Fields that tell of time, chance, or where in the log something lies.

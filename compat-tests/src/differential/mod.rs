@@ -7,6 +7,7 @@
 pub mod compare;
 pub mod connection;
 pub mod records;
+pub mod request;
 pub mod script;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use self::connection::{Answer, Connection};
-use self::script::{CLIENTS, Known, Popped, Request, Script, Sent};
+use self::request::{Known, Popped, Request, Sent};
+use self::script::{CLIENTS, Script};
 use crate::report::{Outcome, Test};
 
 const SUITE: &str = "differential";
