@@ -20,9 +20,11 @@ const WARM_UP: Duration = Duration::from_secs(6);
 const WARM_UP_QUICK: Duration = Duration::from_secs(3);
 /// The consumer prints the average of so many seconds (it keeps ten snapshots, one a second).
 const CONSUMER_WINDOW: Duration = Duration::from_secs(9);
-/// A consumer that has printed nothing by then never will.
-const CONSUMER_LIMIT: Duration = Duration::from_secs(45);
-/// Lines of the consumer that are waited for.
+/// A consumer that has read nothing by then never will. It may begin 30 s late: with a heartbeat under way when it takes its
+/// queues, the client tells the broker of them by the next one only, and its pulls are refused until then
+/// (SUBSCRIPTION_NOT_LATEST, here as by Java).
+const CONSUMER_LIMIT: Duration = Duration::from_secs(75);
+/// Lines of the consumer, once it reads, that are waited for.
 const CONSUMER_LINES: usize = 4;
 /// Messages of 128 B that the consumer finds.
 const CONSUMER_BACKLOG: u64 = 2_000_000;
@@ -98,14 +100,15 @@ fn produce(
     Ok(())
 }
 
-/// Takes the best of the first lines that the consumer prints, with the server's CPU in the seconds it is about.
+/// Takes the best of the first lines that the consumer prints once it reads, with the server's CPU in the seconds it is about.
 fn consume(turn: &Turn<'_>, sample: &mut Sample, command: &mut Command, output: &Path) -> Result<()> {
     let pid = turn.deployment.pid()?;
     let mut running = Running::start(command, output)?;
     let mut history = vec![sample::usage(pid)?];
     // Messages per second, and the server's usage when it was printed.
     let mut lines: Vec<(f64, Usage)> = Vec::new();
-    while lines.len() < CONSUMER_LINES && running.started.elapsed() < CONSUMER_LIMIT {
+    let reads = |lines: &[(f64, Usage)]| lines.iter().filter(|(tps, _)| *tps > 0.0).count();
+    while reads(&lines) < CONSUMER_LINES && running.started.elapsed() < CONSUMER_LIMIT {
         std::thread::sleep(POLL);
         let now = sample::usage(pid)?;
         history.push(now);
