@@ -10,11 +10,10 @@ use super::request::Request;
 use crate::probe;
 
 /// Fields that tell of time, chance, or where in the log something lies.
-const VOLATILE_FIELDS: [&str; 8] = [
+const VOLATILE_FIELDS: [&str; 7] = [
     "msgId",
     "recallHandle",
     "popTime",
-    "reviveQid",
     "indexLastUpdateTimestamp",
     "indexLastUpdatePhyoffset",
     "timestamp",
@@ -66,6 +65,9 @@ pub const KNOWN: [Known; 3] = [
         reason: "a field that is missing or ill-formed is refused by name",
     },
 ];
+const CHANGE_INVISIBLE_TIME: i32 = 200_053;
+/// `KeyBuilder.POP_ORDER_REVIVE_QUEUE`: the queue of checkpoints that a pop in order has not. The others come by turns.
+const ORDER_REVIVE_QUEUE: &str = "999";
 /// `SYSTEM_ERROR`.
 const SYSTEM_ERROR: i64 = 1;
 
@@ -103,9 +105,19 @@ pub fn essence(request: &Request, answer: &Answer) -> Essence {
         .map(|(name, value)| {
             // Checkpoints of pops share the queue of timer messages, and when they are written is a matter of time.
             let is_timer = name == "queueOffset" && answer.fields.contains_key("recallHandle");
-            let is_volatile = is_timer || VOLATILE_FIELDS.contains(&name.as_str());
-            let value = if is_volatile { "…" } else { value.as_str() };
-            (name.clone(), value.to_owned())
+            let in_order = answer.fields.get("reviveQid").is_some_and(|queue| queue == ORDER_REVIVE_QUEUE);
+            // Counted from the pop to the change.
+            let is_changed = name == "invisibleTime" && in_order && request.code == CHANGE_INVISIBLE_TIME;
+            let is_volatile = match name.as_str() {
+                "reviveQid" => !in_order,
+                name => is_timer || is_changed || VOLATILE_FIELDS.contains(&name),
+            };
+            let value = match name.as_str() {
+                _ if is_volatile => "…".to_owned(),
+                "orderCountInfo" => sorted(value),
+                _ => value.clone(),
+            };
+            (name.clone(), value)
         })
         .collect();
     Essence {
@@ -114,6 +126,13 @@ pub fn essence(request: &Request, answer: &Answer) -> Essence {
         fields,
         body: body(&answer.body),
     }
+}
+
+/// Entries that Java takes from a hash table.
+fn sorted(entries: &str) -> String {
+    let mut entries: Vec<&str> = entries.split(';').collect();
+    entries.sort_unstable();
+    entries.join(";")
 }
 
 fn body(bytes: &[u8]) -> String {
@@ -174,6 +193,20 @@ mod tests {
         let one = answer(0, "a", &[("msgId", "01"), ("queueId", "3")], r#"{"consumerIdList":["b","a"]}"#);
         let other = answer(0, "b", &[("msgId", "02"), ("queueId", "3")], r#"{"consumerIdList":["a","b"]}"#);
         assert_eq!(essence(request, &one), essence(request, &other));
+    }
+
+    #[test]
+    fn pops_in_order_are_told_by_their_revive_queue() {
+        let mut request = Script::preparations()[0].clone();
+        request.code = CHANGE_INVISIBLE_TIME;
+        let change = |queue, time, counts| {
+            let fields = [("reviveQid", queue), ("invisibleTime", time), ("orderCountInfo", counts)];
+            essence(&request, &answer(0, "", &fields, ""))
+        };
+        assert_eq!(change("999", "12", "0 1 0;0 2 1"), change("999", "13", "0 2 1;0 1 0"));
+        assert_eq!(change("1", "12", ""), change("2", "12", ""));
+        assert_ne!(change("1", "12", ""), change("1", "13", ""));
+        assert_ne!(change("999", "0", ""), change("0", "0", ""));
     }
 
     #[test]

@@ -29,6 +29,8 @@ const STORED: [i64; 4] = [0, 10, 11, 12];
 /// Questions are asked again for so long before different answers count: queues and index follow the log in a moment.
 const PATIENCE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(50);
+/// Pops in order are told apart by their time in ms.
+const POP_PAUSE: Duration = Duration::from_millis(2);
 /// Differences shown for a request code.
 const SHOWN: usize = 3;
 
@@ -101,6 +103,11 @@ impl Side {
     }
 }
 
+/// A pop that keeps order.
+fn in_order(request: &Request) -> bool {
+    request.fields.get("order").is_some_and(|order| order == "true")
+}
+
 /// A single message; batches answer many ids.
 fn sends_one(request: &Request) -> bool {
     matches!(request.code, 10 | 310)
@@ -144,6 +151,7 @@ fn learn(known: &mut Known, request: &Request, answer: &Answer, broker: &str) {
             known.popped.push(Popped {
                 topic: record.topic,
                 group: group.clone(),
+                ordered: in_order(request),
                 queue_id: record.queue_id,
                 start_offset,
                 queue_offset: record.queue_offset,
@@ -203,6 +211,9 @@ fn ask_both(sides: &mut [Side; 2], request: &Request, step: usize, tally: &mut T
             std::thread::sleep(PAUSE);
             answers = ask(sides, &question, step)?;
         }
+    }
+    if in_order(request) {
+        std::thread::sleep(POP_PAUSE);
     }
     let mut answers = ask(sides, request, step)?;
     // A code that differs anyway is not waited for again and again.

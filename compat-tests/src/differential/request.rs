@@ -82,6 +82,8 @@ pub struct Popped {
     pub topic: String,
     /// Group that popped.
     pub group: String,
+    /// By a pop that keeps order.
+    pub ordered: bool,
     /// Queue.
     pub queue_id: i32,
     /// First offset of its pop.

@@ -6,8 +6,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -15,14 +13,19 @@ use serde_json::{Value, json};
 
 use super::request::{Known, Request};
 
+mod pops;
+
+pub use pops::length_of_queue;
+use pops::{ORDERED_GROUPS, POPPING_GROUPS};
+
 /// Topics that are made before the script begins.
-pub const TOPICS: [&str; 3] = ["DiffTopicA", "DiffTopicB", "DiffTopicC"];
-/// Queues of each of them.
+pub const TOPICS: [&str; 4] = ["DiffTopicA", "DiffTopicB", "DiffTopicC", FIFO_TOPIC];
+/// The one of them for messages in order. It has one queue: which of several a pop begins with is random in Java.
+const FIFO_TOPIC: &str = "DiffTopicFifo";
+/// Queues of each of the others.
 pub const QUEUES: i32 = 4;
 /// Groups; they are made by heartbeats and sends.
 pub const GROUPS: [&str; 3] = ["DiffGroupA", "DiffGroupB", "DiffGroupC"];
-/// Groups that pop.
-const POPPING_GROUPS: [&str; 2] = ["DiffPoppersA", "DiffPoppersB"];
 /// Connections to the broker, each a client of its own.
 pub const CLIENTS: usize = 3;
 /// The connection to the name server.
@@ -49,7 +52,7 @@ pub struct Script {
 type Maker = fn(&mut Script, &Known) -> Option<Request>;
 
 /// How often, and what.
-const MAKERS: [(u32, Maker); 32] = [
+const MAKERS: [(u32, Maker); 33] = [
     (24, Script::send_v2),
     (8, Script::send),
     (6, Script::send_batch),
@@ -78,8 +81,9 @@ const MAKERS: [(u32, Maker); 32] = [
     (3, Script::recall),
     (4, Script::query_assignment),
     (20, Script::pop_family),
+    (30, Script::ordered_family),
     (2, Script::batch_ack),
-    (3, Script::notification),
+    (5, Script::notification),
     (1, Script::lite_family),
     (2, Script::lite_subscription),
 ];
@@ -90,27 +94,31 @@ impl Script {
         Self { rng: StdRng::seed_from_u64(seed), broker: broker.to_owned(), made: 0, committed: HashSet::new() }
     }
 
-    /// What must be there before: the topics.
+    /// What must be there before: the topics, and the groups that consume in order.
     pub fn preparations() -> Vec<Request> {
-        TOPICS
-            .iter()
-            .map(|topic| {
-                Request::new(
-                    17,
-                    "UPDATE_AND_CREATE_TOPIC",
-                    &[
-                        ("topic", topic),
-                        ("defaultTopic", &"TBW102"),
-                        ("readQueueNums", &QUEUES),
-                        ("writeQueueNums", &QUEUES),
-                        ("perm", &6),
-                        ("topicFilterType", &"SINGLE_TAG"),
-                        ("topicSysFlag", &0),
-                        ("order", &false),
-                    ],
-                )
-            })
-            .collect()
+        let topics = TOPICS.iter().map(|topic| {
+            let (queues, attributes) = if *topic == FIFO_TOPIC { (1, "+message.type=FIFO") } else { (QUEUES, "") };
+            Request::new(
+                17,
+                "UPDATE_AND_CREATE_TOPIC",
+                &[
+                    ("topic", topic),
+                    ("defaultTopic", &"TBW102"),
+                    ("readQueueNums", &queues),
+                    ("writeQueueNums", &queues),
+                    ("perm", &6),
+                    ("topicFilterType", &"SINGLE_TAG"),
+                    ("topicSysFlag", &0),
+                    ("order", &false),
+                    ("attributes", &attributes),
+                ],
+            )
+        });
+        let groups = ORDERED_GROUPS.iter().map(|group| {
+            let body = json!({ "groupName": group, "consumeMessageOrderly": true });
+            Request::new(200, "UPDATE_AND_CREATE_SUBSCRIPTIONGROUP", &[]).json(&body)
+        });
+        topics.chain(groups).collect()
     }
 
     /// Questions whose answers are the state that is left: offsets of queues and groups, and all messages.
@@ -121,9 +129,9 @@ impl Script {
                 let of_queue: [(&str, &dyn ToString); 2] = [("topic", &topic), ("queueId", &queue)];
                 all.push(Request::new(30, "GET_MAX_OFFSET", &of_queue).reads());
                 all.push(Request::new(31, "GET_MIN_OFFSET", &of_queue).reads());
-                for group in GROUPS {
+                for group in GROUPS.iter().chain(&ORDERED_GROUPS) {
                     let fields: [(&str, &dyn ToString); 3] =
-                        [("consumerGroup", &group), ("topic", &topic), ("queueId", &queue)];
+                        [("consumerGroup", group), ("topic", &topic), ("queueId", &queue)];
                     all.push(Request::new(14, "QUERY_CONSUMER_OFFSET", &fields).reads());
                 }
                 for offset in (0..320).step_by(32) {
@@ -213,6 +221,12 @@ impl Script {
         }
     }
 
+    /// Mostly one of this topic.
+    fn queue_of(&mut self, topic: &str) -> i32 {
+        let queue = self.queue();
+        if topic == FIFO_TOPIC && queue < QUEUES { 0 } else { queue }
+    }
+
     fn offset(&mut self) -> i64 {
         match self.rng.random_range(0..20) {
             0 => -1,
@@ -263,7 +277,7 @@ impl Script {
 
     fn send_fields(&mut self, letters: bool, batch: bool) -> BTreeMap<String, String> {
         let topic = self.topic();
-        let queue = if self.rng.random_bool(0.02) { 99 } else { self.queue() };
+        let queue = if self.rng.random_bool(0.02) { 99 } else { self.queue_of(&topic) };
         let properties = if batch { String::new() } else { self.properties() };
         let values: [(&str, &str, String); 13] = [
             ("a", "producerGroup", PRODUCERS.to_owned()),
@@ -393,8 +407,10 @@ impl Script {
 
     fn update_offset(&mut self, _: &Known) -> Option<Request> {
         let (mut group, topic, queue, offset) = (self.group(), self.topic(), self.queue(), self.offset());
-        if self.rng.random_bool(0.3) {
-            group = self.one_of(&POPPING_GROUPS).to_owned();
+        match self.rng.random_range(0..10) {
+            0..3 => group = self.one_of(&POPPING_GROUPS).to_owned(),
+            3 => group = self.one_of(&ORDERED_GROUPS).to_owned(),
+            _ => {}
         }
         let fields: [(&str, &dyn ToString); 4] =
             [("consumerGroup", &group), ("topic", &topic), ("queueId", &queue), ("commitOffset", &offset)];
@@ -634,83 +650,6 @@ impl Script {
         Some(Request::new(400, "QUERY_ASSIGNMENT", &[]).json(&body).reads())
     }
 
-    fn pop_family(&mut self, known: &Known) -> Option<Request> {
-        let n = self.rng.random_range(0..known.popped.len().max(1));
-        let Some(popped) = known.popped.get(n).filter(|_| self.rng.random_bool(0.5)) else {
-            return Some(self.pop());
-        };
-        let handle = format!("{{handle.{n}}}");
-        let group = if self.rng.random_bool(0.05) { POPPING_GROUPS[0] } else { &popped.group };
-        let fields: [(&str, &dyn ToString); 5] = [
-            ("consumerGroup", &group),
-            ("topic", &popped.topic),
-            ("queueId", &popped.queue_id),
-            ("extraInfo", &handle),
-            ("offset", &(popped.queue_offset + i64::from(self.one_of(&[0, 0, 0, 0, 0, 0, 0, 100_000])))),
-        ];
-        if self.rng.random_bool(0.6) {
-            return Some(Request::new(200_051, "ACK_MESSAGE", &fields));
-        }
-        let mut request = Request::new(200_053, "CHANGE_MESSAGE_INVISIBLETIME", &fields);
-        request.fields.insert("invisibleTime".to_owned(), "3600000".to_owned());
-        Some(request)
-    }
-
-    fn batch_ack(&mut self, known: &Known) -> Option<Request> {
-        let mut acks = Vec::new();
-        for _ in 0..self.rng.random_range(1..4) {
-            let n = self.rng.random_range(0..known.popped.len().max(1));
-            let popped = known.popped.get(n)?;
-            let bit = u32::try_from(popped.queue_offset - popped.start_offset).ok()?;
-            let bits = 1_u64.checked_shl(bit)?.to_le_bytes();
-            let used = bits.iter().rposition(|byte| *byte != 0)?;
-            acks.push(json!({
-                "c": popped.group, "t": popped.topic, "r": "0", "q": popped.queue_id, "so": popped.start_offset,
-                "pt": format!("{{poptime.{n}}}"), "rq": format!("{{revive.{n}}}"), "it": 3_600_000,
-                "b": BASE64_STANDARD.encode(&bits[..=used]),
-            }));
-        }
-        let body = json!({ "brokerName": self.broker, "acks": acks });
-        Some(Request::new(200_151, "BATCH_ACK_MESSAGE", &[]).json(&body))
-    }
-
-    fn notification(&mut self, _: &Known) -> Option<Request> {
-        let group = self.one_of(&POPPING_GROUPS);
-        let topic = self.topic();
-        let fields: [(&str, &dyn ToString); 6] = [
-            ("consumerGroup", &group),
-            ("topic", &topic),
-            ("queueId", &self.queue()),
-            ("pollTime", &0),
-            ("bornTime", &0),
-            ("order", &false),
-        ];
-        Some(Request::new(200_054, "NOTIFICATION", &fields).reads())
-    }
-
-    fn pop(&mut self) -> Request {
-        // One queue: which of several comes first is random in Java. Nothing is held, and nothing comes back in the test.
-        let group = match self.rng.random_range(0..30) {
-            0 => "bad/group",
-            1 => "",
-            _ => self.one_of(&POPPING_GROUPS),
-        };
-        let topic = self.topic();
-        let fields: [(&str, &dyn ToString); 10] = [
-            ("consumerGroup", &group),
-            ("topic", &topic),
-            ("queueId", &self.queue()),
-            ("maxMsgNums", &self.one_of(&[1, 4, 32, 33])),
-            ("invisibleTime", &3_600_000),
-            ("pollTime", &0),
-            ("bornTime", &0),
-            ("initMode", &self.one_of(&[0, 0, 1])),
-            ("expType", &"TAG"),
-            ("exp", &self.one_of(&["*", "*", "A"])),
-        ];
-        Request::new(200_050, "POP_MESSAGE", &fields)
-    }
-
     fn lite_family(&mut self, _: &Known) -> Option<Request> {
         let fields: [(&str, &dyn ToString); 7] = [
             ("clientId", &"diff@1"),
@@ -738,15 +677,6 @@ impl Script {
         let request = Request::new(200_071, "LITE_SUBSCRIPTION_CTL", &[]);
         Some(if self.rng.random_bool(0.2) { request } else { request.json(&body) })
     }
-}
-
-/// For a pop: the question how long the queue is.
-pub fn length_of_queue(request: &Request) -> Option<Request> {
-    if request.code != 200_050 {
-        return None;
-    }
-    let (topic, queue) = (request.fields.get("topic")?, request.fields.get("queueId")?);
-    Some(Request::new(30, "GET_MAX_OFFSET", &[("topic", topic), ("queueId", queue)]).reads())
 }
 
 #[allow(clippy::too_many_arguments, reason = "the fields of the request")]
