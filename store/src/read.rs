@@ -4,9 +4,10 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::MessageStore;
+use crate::commitlog::Lookup;
 use crate::consume_queue::ext::{self, ExtUnit};
 use crate::consume_queue::{ConsumeQueue, PlacedEntry, QueueKind, unit};
 use crate::error::StoreError;
@@ -217,7 +218,7 @@ impl MessageStore {
 
     fn get_with(&self, patience: Patience, request: &GetRequest<'_>, filter: &dyn MessageFilter) -> Option<GetResult> {
         let begin = Instant::now();
-        let result = self.get_inner(patience, request, filter)?;
+        let result = self.get_inner(patience, begin, request, filter)?;
         let stats = self.stats();
         if result.status == GetStatus::Found {
             StoreStats::add(&stats.get_found, 1);
@@ -229,7 +230,13 @@ impl MessageStore {
         Some(result)
     }
 
-    fn get_inner(&self, patience: Patience, request: &GetRequest<'_>, filter: &dyn MessageFilter) -> Option<GetResult> {
+    fn get_inner(
+        &self,
+        patience: Patience,
+        now: Instant,
+        request: &GetRequest<'_>,
+        filter: &dyn MessageFilter,
+    ) -> Option<GetResult> {
         let offset = request.offset;
         let Some(queue) = self.core.queues.get(request.topic, request.queue_id) else {
             let min_offset = self.min_offset(request.topic, request.queue_id);
@@ -264,7 +271,7 @@ impl MessageStore {
         let unit_size = queue.kind().unit_size() as u64;
         let scan_bytes = (config.max_filter_message_size as u64).max(max_messages * unit_size);
         let scan_end = offset.saturating_add(scan_bytes.div_ceil(unit_size).max(1) as i64).min(max);
-        let mut arena = BytesMut::new();
+        let mut records = log.reader(patience, now);
         let mut last_looked_at = 0;
         // Entries below this commit-log offset lie in a file that is gone.
         let mut gone_below = i64::MIN;
@@ -358,9 +365,17 @@ impl MessageStore {
                     }
                     continue;
                 }
-                let record = match log.copy_record(entry.physical_offset, entry.size, patience, &mut arena) {
-                    Ok(Some(record)) => record,
-                    Ok(None) => {
+                let found = records.read(entry.physical_offset, entry.size, |record| filter.matches_record(record));
+                let record = match found {
+                    Ok(Lookup::Found(record)) => record,
+                    Ok(Lookup::Unwanted) => {
+                        if result.count == 0 {
+                            result.status = GetStatus::NoMatchedMessage;
+                        }
+                        result.filtered += 1;
+                        continue;
+                    }
+                    Ok(Lookup::Missing) => {
                         if result.count == 0 {
                             result.status = GetStatus::MessageWasRemoving;
                         }
@@ -394,13 +409,6 @@ impl MessageStore {
                         break 'scan;
                     }
                 };
-                if !filter.matches_record(&record) {
-                    if result.count == 0 {
-                        result.status = GetStatus::NoMatchedMessage;
-                    }
-                    result.filtered += 1;
-                    continue;
-                }
                 result.cold |= !hot;
                 result.count = result.count.saturating_add(placed_messages);
                 result.bytes = result.bytes.saturating_add(size as u32);

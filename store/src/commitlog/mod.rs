@@ -2,19 +2,20 @@
 
 pub mod append;
 mod flush;
+mod read;
 pub mod recover;
+mod warm;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::error::StoreError;
 use crate::gate::WriteGate;
-use crate::patience::Patience;
 use crate::record::{RECORD_MIN, Record};
 use crate::segment::Segment;
 use crate::segment::allocate::{Allocator, Disk};
@@ -22,16 +23,12 @@ use crate::watermark::Watermark;
 use append::Tail;
 pub use append::Written;
 pub use flush::FlushPolicy;
+pub(crate) use read::Lookup;
+use warm::WarmWindows;
 
 /// Records up to this size are copied out of the mapping; larger ones are handed out as slices that keep it alive.
 /// Copying is level with slicing at 4 KiB and loses clearly at 32 KiB (measured with vectored socket writes).
 const COPY_MAX: usize = 8 << 10;
-
-/// Bytes a read reserves at a time for the records it copies.
-const ARENA: usize = 32 << 10;
-/// Bytes at the end of the log that are taken to be in the page cache. What is older may have been dropped, whatever the
-/// machine's memory: other processes and a container's limit count, too.
-const RESIDENT_BYTES: i64 = 64 << 20;
 
 /// Loaded list of the log's files, oldest first; base offsets rise in steps of the file size.
 pub type Segments = Guard<Arc<Vec<Arc<Segment>>>>;
@@ -56,6 +53,8 @@ pub struct CommitLog {
     sync_flush: AtomicBool,
     /// End of the log when it was opened.
     opened_end: i64,
+    /// Which older parts were found in the page cache just now.
+    warm: WarmWindows,
 }
 
 /// Milliseconds since 1970.
@@ -90,6 +89,7 @@ impl CommitLog {
             flushed: Watermark::new(end),
             sync_flush: AtomicBool::new(sync_flush),
             opened_end: end,
+            warm: WarmWindows::new(segment_size),
         }
     }
 
@@ -227,53 +227,6 @@ impl CommitLog {
         }
         let record = Record::parse(buffer).ok();
         Ok(record.is_some_and(|record| record.size() == size && record.physical_offset() == offset))
-    }
-
-    /// The record of `size` bytes at `offset`, as its consume-queue entry says. Small records are copied into `arena`,
-    /// so that a read of many makes few allocations. `Ok(None)` when it is not there.
-    ///
-    /// # Errors
-    /// Those of the disk, for a record that may have left the memory.
-    pub(crate) fn copy_record(
-        &self,
-        offset: i64,
-        size: i32,
-        patience: Patience,
-        arena: &mut BytesMut,
-    ) -> Result<Option<Bytes>, StoreError> {
-        let Some(size) = usize::try_from(size).ok().filter(|size| *size >= RECORD_MIN && *size <= self.segment_size)
-        else {
-            return Ok(None);
-        };
-        let segments = self.segments.load();
-        let Some(segment) = find(&segments, self.segment_size, offset) else { return Ok(None) };
-        let record = if !self.is_resident(offset) {
-            let mut buffer = vec![0; size];
-            match segment.read(offset, &mut buffer, patience) {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(StoreError::io("read", segment.path(), error)),
-                Some(Ok(())) => Bytes::from(buffer),
-            }
-        } else if size <= COPY_MAX {
-            let Some(bytes) = segment.bytes(offset, size) else { return Ok(None) };
-            if arena.capacity() < size {
-                arena.reserve(ARENA.max(size));
-            }
-            arena.extend_from_slice(bytes);
-            arena.split().freeze()
-        } else {
-            let Some(bytes) = segment.shared_bytes(offset, size) else { return Ok(None) };
-            bytes
-        };
-        // The lengths inside were checked when the entry was made; this guards against an entry of another log.
-        let head_matches = record.get(..4) == Some(&(size as i32).to_be_bytes()[..])
-            && record.get(28..36) == Some(&offset.to_be_bytes()[..]);
-        Ok(head_matches.then_some(record))
-    }
-
-    /// Whether what lies at `offset` was written so lately, by this process, that reading the mapping is no page fault.
-    fn is_resident(&self, offset: i64) -> bool {
-        offset >= self.opened_end.max(self.written.get() - RESIDENT_BYTES)
     }
 
     /// Store time of the record at `offset`, -1 when it is not there. Looks at the record's head only.

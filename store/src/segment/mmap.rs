@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use memmap2::{MmapOptions, MmapRaw};
+use smallvec::{SmallVec, smallvec};
 
 /// A mapped file; see the module text.
 pub struct Mapping {
@@ -74,6 +75,27 @@ impl Mapping {
         }
         #[cfg(not(target_os = "linux"))]
         let _ = (start, length);
+    }
+
+    /// Has the kernel map `length` bytes at `start`, a multiple of the page size, for reading, if all of them are in the
+    /// page cache. False, and nothing done, when they are not, or the kernel cannot tell.
+    pub fn map_cached(&self, start: usize, length: usize) -> bool {
+        let page = rustix::param::page_size();
+        if !start.is_multiple_of(page) || start.checked_add(length).is_none_or(|end| end > self.map.len()) {
+            return false;
+        }
+        let mut pages: SmallVec<[u8; 16]> = smallvec![0; length.div_ceil(page)];
+        // SAFETY: `start + length <= map.len()`, so the range lies in the mapping, which lives as long as `self`; `pages`
+        // has a byte for each page of it, which is all that mincore writes.
+        let result =
+            unsafe { libc::mincore(self.map.as_mut_ptr().add(start).cast(), length, pages.as_mut_ptr().cast()) };
+        if result != 0 || pages.iter().any(|page| page & 1 == 0) {
+            return false;
+        }
+        // A kernel before 5.14 does not know how; then reading faults, without waiting, which is only slower.
+        #[cfg(target_os = "linux")]
+        let _ = self.map.advise_range(memmap2::Advice::PopulateRead, start, length);
+        true
     }
 }
 

@@ -93,6 +93,12 @@ impl Segment {
         }
     }
 
+    /// Has the kernel map `length` bytes at commit-log offset `offset` for reading, if all of them are in the page cache.
+    /// False, and nothing done, when they are not.
+    pub(crate) fn map_cached(&self, offset: i64, length: usize) -> bool {
+        self.position(offset).is_some_and(|position| self.mapping.map_cached(position, length))
+    }
+
     fn position(&self, offset: i64) -> Option<usize> {
         usize::try_from(offset.checked_sub(self.base)?).ok().filter(|&position| position < self.size)
     }
