@@ -5,6 +5,7 @@ use hypergol_remoting::protocol::body::topic::DataVersion;
 use hypergol_remoting::protocol::fastjson::Body;
 use parking_lot::Mutex;
 
+use crate::config;
 use crate::context::Broker;
 use crate::runtime_info::DayTotals;
 
@@ -34,7 +35,9 @@ impl AdminState {
                 "setting changed"
             );
         }
-        if report.changed.iter().any(|change| change.name == "brokerPermission") {
+        let is_changed = |key: &str| report.changed.iter().any(|change| change.name == key);
+        config::warn_of_ineffective(&broker.config(), is_changed);
+        if is_changed("brokerPermission") {
             broker.topics.changes().add_everything();
         }
     }

@@ -351,8 +351,8 @@ pub fn prepare(settings: &mut BrokerSettings) -> Result<(), BrokerError> {
     Ok(())
 }
 
-/// Warns of keys that are set to what this broker does not do. Called once, at the start.
-pub fn warn_of_ineffective(settings: &BrokerSettings) {
+/// Warns of keys that are set to what this broker does not do, where `told` lets it: at the start of all of them.
+pub fn warn_of_ineffective(settings: &BrokerSettings, told: impl Fn(&str) -> bool) {
     let (broker, store) = (&settings.broker, &settings.store);
     let ineffective = [
         ("transientStorePoolEnable", store.transient_store_pool_enable),
@@ -371,7 +371,7 @@ pub fn warn_of_ineffective(settings: &BrokerSettings) {
         ("fetchNamesrvAddrByAddressServer", broker.fetch_namesrv_addr_by_address_server),
     ];
     for (key, set) in ineffective {
-        if set {
+        if set && told(key) {
             warn!(key, "this key has no effect yet");
         }
     }

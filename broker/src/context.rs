@@ -113,7 +113,7 @@ impl Broker {
     pub fn open(settings: Arc<Live<BrokerSettings>>) -> Result<(Arc<Self>, Due), BrokerError> {
         let current = settings.load();
         config::check(&current)?;
-        config::warn_of_ineffective(&current);
+        config::warn_of_ineffective(&current, |_| true);
         let tls = current.client.use_tls.then(|| ClientTls::new(&current.tls)).transpose()?;
         let lanes = std::thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX);
         let (held_pulls, due_pulls) = HeldPulls::new(lanes);

@@ -204,17 +204,24 @@ impl BrokerStats {
 
     /// Counts a pull that found `messages` of `bytes` in all.
     pub fn get(&self, group: &str, topic: &str, queue_id: i32, messages: i64, bytes: i64, system_topic: bool) {
+        self.get_of_queues(group, topic, messages, bytes, system_topic);
+        if self.by_queue {
+            let (group, topic) = (self.name(group), self.name(topic));
+            with_key(|key| {
+                let _ = write!(key, "{topic}@{queue_id}@{group}");
+                self.add(StatName::QueueGetNums, key, messages);
+                self.add(StatName::QueueGetSize, key, bytes);
+            });
+        }
+    }
+
+    /// Counts a read that found `messages` of `bytes` in all, of more than one queue.
+    pub fn get_of_queues(&self, group: &str, topic: &str, messages: i64, bytes: i64, system_topic: bool) {
         let (group, topic) = (self.name(group), self.name(topic));
         with_key(|key| {
             let _ = write!(key, "{topic}@{group}");
             self.add(StatName::GroupGetNums, key, messages);
             self.add(StatName::GroupGetSize, key, bytes);
-            if self.by_queue {
-                key.clear();
-                let _ = write!(key, "{topic}@{queue_id}@{group}");
-                self.add(StatName::QueueGetNums, key, messages);
-                self.add(StatName::QueueGetSize, key, bytes);
-            }
         });
         self.add_to_cluster(StatName::BrokerGetNums, messages);
         if !system_topic {

@@ -208,6 +208,63 @@ async fn what_is_not_acknowledged_comes_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_consume_leaves_its_lite_topic() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = start(folder.path(), "").await;
+    broker.call(subscribe("PARTIAL_ADD", "c", "G", &["a"], "")).await;
+    broker.call(lite_message("a", "a0")).await;
+    let answer = broker.call(Pop::default().request()).await;
+    // As a proxy does when a client has tried often enough.
+    let offset = records(&answer)[0].physical_offset().to_string();
+    let give_up = [("offset", offset.as_str()), ("group", "G"), ("delayLevel", "-1"), ("originTopic", "P")];
+    assert_eq!(broker.call(ask(R::ConsumerSendMsgBack, &give_up)).await.code, 0);
+    broker.wait_until(|broker| broker.store.max_offset("%DLQ%G", 0) == 1).await;
+    assert_eq!(broker.call(ack(&answer, 0)).await.code, 0);
+    broker.call(lite_message("a", "a1")).await;
+    assert_eq!(bodies(&broker.call(Pop::default().request()).await), ["a1"]);
+    broker.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statistics_are_those_of_the_parent_topic() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = start(folder.path(), "").await;
+    broker.call(subscribe("PARTIAL_ADD", "c", "G", &["a", "b"], "")).await;
+    for (lite, body) in [("a", "a0"), ("b", "b0"), ("a", "a1")] {
+        broker.call(lite_message(lite, body)).await;
+    }
+    let answer = broker.call(Pop::default().request()).await;
+    assert_eq!(records(&answer).len(), 3);
+    broker.call(ack(&answer, 0)).await;
+    broker.broker().stats.sample(now_ms());
+    let view = |name: &'static str, key: &'static str| {
+        let request = ask(R::ViewBrokerStatsData, &[("statsName", name), ("statsKey", key)]);
+        let broker = &broker;
+        async move { broker.call(request).await }
+    };
+    for (name, key, sum) in [
+        ("TOPIC_PUT_NUMS", "P", 3),
+        ("GROUP_GET_NUMS", "P@G", 3),
+        ("GROUP_ACK_NUMS", "P@G", 1),
+        ("BROKER_GET_NUMS", "DefaultCluster", 3),
+        ("BROKER_ACK_NUMS", "DefaultCluster", 1),
+    ] {
+        let answer = view(name, key).await;
+        let body = String::from_utf8(answer.body.to_vec()).unwrap();
+        assert!(answer.code == 0 && body.contains(&format!("\"sum\":{sum},")), "{name} {body}");
+    }
+    for (name, key) in [
+        ("TOPIC_PUT_NUMS", "%LMQ%"),
+        ("TOPIC_PUT_NUMS", "%LMQ%$P$a"),
+        ("GROUP_GET_NUMS", "%LMQ%$P$a@G"),
+        ("QUEUE_GET_NUMS", "P@0@G"),
+    ] {
+        assert_eq!(view(name, key).await.code, 1, "{name} {key}");
+    }
+    broker.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_waiting_pop_is_woken_by_a_message() {
     let folder = tempfile::tempdir().unwrap();
     let broker = start(folder.path(), "").await;

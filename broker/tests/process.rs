@@ -5,6 +5,7 @@ mod common;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use common::{Pull, TIMEOUT, bodies, free_port, send_request};
 use hypergol_remoting::client::NoRequests;
@@ -93,6 +94,34 @@ fn mqbroker_says_which_key_it_cannot_honour() {
     let mut said = String::new();
     process.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(said.contains("enableDLegerCommitLog"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mqbroker_warns_of_keys_without_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = common::process::Process::start(folder.path(), "metricsExporterType=PROM\n").await;
+    let times_told = || {
+        let logs = std::fs::read_dir(folder.path().join("logs")).unwrap();
+        let texts = logs.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+        let is_warning = |line: &str| line.contains("no effect yet") && line.contains("metricsExporterType");
+        texts.map(|text| text.lines().filter(|line| is_warning(line)).count()).sum::<usize>()
+    };
+    let wait_until_told = async |times| {
+        let deadline = Instant::now() + TIMEOUT;
+        while times_told() < times {
+            assert!(Instant::now() < deadline, "told {} times, not {times}", times_told());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(times_told(), times);
+    };
+    wait_until_told(1).await;
+    for (line, times) in
+        [("traceOn=false\n", 1), ("metricsExporterType=LOG\n", 2), ("metricsExporterType=DISABLE\n", 2)]
+    {
+        let update = RemotingCommand::request(RequestCode::UpdateBrokerConfig).with_body(line.as_bytes().to_vec());
+        assert_eq!(broker.call(update).await.code, 0);
+        wait_until_told(times).await;
+    }
 }
 
 #[test]

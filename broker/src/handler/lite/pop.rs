@@ -247,7 +247,7 @@ impl Run {
         let latency_ms = i64::try_from(self.begun.elapsed().as_millis()).unwrap_or(i64::MAX);
         broker.stats.get_latency(group, topic, 0, latency_ms);
         let (messages, bytes) = (i64::try_from(self.count).unwrap_or(0), i64::try_from(bytes).unwrap_or(0));
-        broker.stats.get(group, topic, 0, messages, bytes, broker.topics.is_system(topic));
+        broker.stats.get_of_queues(group, topic, messages, bytes, broker.topics.is_system(topic));
         let mut response = self.response(ResponseCode::Success, "FOUND");
         response.more_body = self.messages;
         responder.send(response);
