@@ -3,6 +3,7 @@
 mod common;
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::TIMEOUT;
@@ -11,6 +12,20 @@ use common::process::Process;
 
 fn bodies(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|number| format!("m{number}")).collect()
+}
+
+/// Waits until a file of `config/` has `text`, white space aside.
+async fn wait_written(folder: &Path, file: &str, text: &str) {
+    let path = folder.join("store/config").join(file);
+    let deadline = Instant::now() + TIMEOUT;
+    let is_written = || {
+        let all = std::fs::read_to_string(&path).unwrap_or_default();
+        all.split_whitespace().collect::<String>().contains(text)
+    };
+    while !is_written() {
+        assert!(Instant::now() < deadline, "{file} is not written");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Pops and acknowledges until `wanted` came; everything that came.
@@ -38,6 +53,8 @@ async fn pop_and_kill(extra: &str) {
     let broker = Process::start(folder.path(), extra).await;
     let sent = bodies(0..10);
     broker.send(&sent).await;
+    // It is written in the background: a topic that is not, is unknown after the kill.
+    wait_written(folder.path(), "topics.json", r#""T":{"#).await;
     let pop = Pop { invisible_ms: 6000, messages: 4, ..Pop::default() };
     let mut acked = Vec::new();
     for number in 0..2 {
@@ -76,17 +93,7 @@ async fn what_was_acknowledged_before_the_offset_was_written_stays_away() {
     for message in &messages[..3] {
         assert_eq!(broker.call(ack_request(message)).await.code, 0);
     }
-    let file = folder.path().join("store/config/consumerOffset.json");
-    let deadline = Instant::now() + TIMEOUT;
-    let is_written = || {
-        let text = std::fs::read_to_string(&file).unwrap_or_default();
-        let flat: String = text.split_whitespace().collect();
-        flat.contains(r#""T@G":{0:6"#)
-    };
-    while !is_written() {
-        assert!(Instant::now() < deadline, "the offset is not written");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    wait_written(folder.path(), "consumerOffset.json", r#""T@G":{0:6"#).await;
     broker.kill();
 
     let broker = Process::start(folder.path(), "").await;
