@@ -17,15 +17,14 @@ use crate::consumers::Consumers;
 use crate::error::BrokerError;
 use crate::filter::{self, registry::Filters};
 use crate::groups::Groups;
-use crate::held_requests::{HeldPull, HeldPulls};
-use crate::lanes;
+use crate::held_requests::HeldPulls;
 use crate::lite::{self, Lite};
 use crate::names::TIMER_TOPIC;
 use crate::offsets::Offsets;
 use crate::peers::Peers;
 use crate::persist::{self, ConfigWriter};
 use crate::pop::Pop;
-use crate::pop::held::{HeldPop, HeldPops};
+use crate::pop::held::HeldPops;
 use crate::producers::Producers;
 use crate::queue_locks::QueueLocks;
 use crate::request_modes::RequestModes;
@@ -102,30 +101,20 @@ pub struct Broker {
 
 /// How far the delivery of delayed messages has got.
 pub const DELAY_OFFSET_FILE: &str = "delayOffset.json";
-/// Lanes for pulls that are due; more do not help before as many queues are busy at once.
-const LANES_MAX: usize = 4;
 
 impl Broker {
     /// Loads the broker's files and opens the store. Nothing is served before the ports are opened.
     ///
     /// # Errors
     /// [`BrokerError`]; nothing is left running.
-    pub fn open(settings: Arc<Live<BrokerSettings>>) -> Result<(Arc<Self>, Due), BrokerError> {
+    pub fn open(settings: Arc<Live<BrokerSettings>>) -> Result<Arc<Self>, BrokerError> {
         let current = settings.load();
         config::check(&current)?;
         config::warn_of_ineffective(&current, |_| true);
         let tls = current.client.use_tls.then(|| ClientTls::new(&current.tls)).transpose()?;
-        let lanes = std::thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX);
-        let (held_pulls, due_pulls) = HeldPulls::new(lanes);
-        let held_pulls = Arc::new(held_pulls);
-        let (held_pops, mut due_pops) = HeldPops::new(lanes, false);
-        // Java wakes the newest first.
-        let (notifications, due_notifications) = HeldPops::new(1, true);
-        due_pops.extend(due_notifications);
-        let (held_lite_pops, due_lite_pops) = HeldPops::new(lanes, false);
-        due_pops.extend(due_lite_pops);
-        let due = Due { pulls: due_pulls, pops: due_pops };
-        let held_pops = [Arc::new(held_pops), Arc::new(notifications)];
+        let held_pulls = Arc::new(HeldPulls::default());
+        // Of notifications Java wakes the newest first.
+        let held_pops = [Arc::new(HeldPops::new(false)), Arc::new(HeldPops::new(true))];
         let folder = current.config_folder();
         let progress = persist::load::<DelayOffsetSerializeWrapper>(&folder, DELAY_OFFSET_FILE)?;
         let progress = progress.map(Progress::from).unwrap_or_default();
@@ -136,7 +125,7 @@ impl Broker {
         let topics = Arc::new(Topics::load(&current, &folder, &config_writer)?);
         let filters = Arc::new(Filters::load(&folder, &config_writer, current.bloom_filter()?, now_ms())?);
         let groups = Arc::new(Groups::load(&folder, &config_writer, current.store.enable_lmq)?);
-        let lite = Arc::new(Lite::new(settings.clone(), groups.clone(), Arc::new(held_lite_pops)));
+        let lite = Arc::new(Lite::new(settings.clone(), groups.clone(), Arc::new(HeldPops::new(false))));
         let timer_wake = Arc::new(TimerWake::default());
         let hooks = Arc::new(Hooks {
             settings: settings.clone(),
@@ -203,7 +192,7 @@ impl Broker {
             started_ms: now_ms(),
             settings: settings.clone(),
         });
-        Ok((broker, due))
+        Ok(broker)
     }
 
     /// The delay levels.
@@ -220,14 +209,6 @@ impl Broker {
     pub fn config(&self) -> arc_swap::Guard<Arc<BrokerSettings>> {
         self.settings.load()
     }
-}
-
-/// Where requests go that have waited, each to be read by one task.
-pub struct Due {
-    /// Pulls.
-    pub pulls: Vec<lanes::Due<HeldPull>>,
-    /// Pops and notifications.
-    pub pops: Vec<lanes::Due<HeldPop>>,
 }
 
 /// What the store tells the broker.

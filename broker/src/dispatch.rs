@@ -46,6 +46,16 @@ impl connection::Handler for Dispatcher {
         dispatch(&self.broker, code, request, responder);
     }
 
+    fn resumed(&self, request: RemotingCommand, responder: Responder) {
+        // A pull waits once; pops and notifications are the same each time.
+        match RequestCode::try_from(request.code) {
+            Ok(RequestCode::PullMessage | RequestCode::LitePullMessage) => {
+                pull::resume(&self.broker, request, responder);
+            }
+            _ => self.request(request, responder),
+        }
+    }
+
     fn turn_ended(&self) {
         self.broker.store.dispatch();
     }
@@ -75,7 +85,7 @@ fn dispatch(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
     match code {
         R::SendMessage | R::SendMessageV2 | R::SendBatchMessage => send::send(broker, code, request, responder),
         R::PullMessage | R::LitePullMessage => pull::pull(broker, request, responder),
-        R::PopMessage => pop::take::pop(broker, request, responder, pop::take::Attempt::First),
+        R::PopMessage => pop::take::pop(broker, request, responder),
         R::AckMessage => pop::ack::ack(broker, &request, responder),
         R::BatchAckMessage => pop::ack::batch_ack(broker, &request, responder),
         R::ChangeMessageInvisibleTime => pop::invisible_time::change(broker, &request, responder),

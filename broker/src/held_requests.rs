@@ -1,10 +1,10 @@
 //! Pulls that wait for a message to arrive.
 //!
 //! A waiting pull is a row in a table, found by its queue when messages arrive and by its deadline when none do. Rows
-//! that are due go to a few tasks that run the pull once more; neither the store's thread nor a timer ever reads.
+//! that are due go back to the tasks of their connections, which run the pull once more; neither the store's thread nor
+//! a timer ever reads.
 
-use std::collections::{BTreeSet, HashMap};
-use std::hash::Hash;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,8 @@ use hypergol_store::Arrival;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::deadlines::{self, Deadlines};
 use crate::filter::SubscriptionFilter;
-use crate::lanes::{self, Due, Lanes, Waiting};
 
 /// Pulls that may wait at a time. One takes about 1.5 KB, so the table stays below 400 MB.
 const HELD_MAX: usize = 262_144;
@@ -40,30 +40,26 @@ pub struct HeldPull {
     pub deadline: Instant,
 }
 
-impl Waiting for HeldPull {
-    fn lane(&self) -> impl Hash {
-        (&self.topic, self.queue_id)
-    }
-
-    fn responder(&self) -> &Responder {
-        &self.responder
+impl HeldPull {
+    fn resume(self: Box<Self>) {
+        self.responder.resume(self.request);
     }
 }
 
 /// All pulls that wait.
+#[derive(Default)]
 pub struct HeldPulls {
     table: Mutex<Table>,
     /// Rows in the table, to be seen without its lock.
     count: AtomicUsize,
-    earlier_deadline: Notify,
-    due: Lanes<HeldPull>,
+    sooner: Notify,
 }
 
 #[derive(Default)]
 struct Table {
     queues: HashMap<String, HashMap<i32, Vec<u64>>>,
     rows: HashMap<u64, Row>,
-    deadlines: BTreeSet<(Instant, u64)>,
+    deadlines: Deadlines,
     next_id: u64,
     closed: bool,
 }
@@ -75,13 +71,6 @@ struct Row {
 }
 
 impl HeldPulls {
-    /// An empty table, and the ends of `lanes` queues of pulls that are due. All pulls of a queue take the same lane.
-    pub fn new(lanes: usize) -> (Self, Vec<Due<HeldPull>>) {
-        let (due, ends) = Lanes::new(lanes);
-        let held = Self { table: Mutex::default(), count: AtomicUsize::new(0), earlier_deadline: Notify::new(), due };
-        (held, ends)
-    }
-
     /// Number of pulls that wait.
     pub fn len(&self) -> usize {
         self.count.load(Ordering::Relaxed)
@@ -96,17 +85,15 @@ impl HeldPulls {
     /// none. Returns the pull when the table is full or closed.
     pub fn hold(&self, pull: Box<HeldPull>, readable: impl FnOnce(&str, i32) -> i64) -> Result<(), Box<HeldPull>> {
         let (topic, queue_id, offset) = (pull.topic.clone(), pull.queue_id, pull.offset);
-        let deadline = pull.deadline;
         let mut table = self.table.lock();
         if table.closed || table.rows.len() >= HELD_MAX {
             return Err(pull);
         }
-        let id = table.insert(pull);
+        let (id, sooner) = table.insert(pull);
         self.count.store(table.rows.len(), Ordering::SeqCst);
-        let first = table.deadlines.first().is_some_and(|(first, _)| *first == deadline);
         drop(table);
-        if first {
-            self.earlier_deadline.notify_one();
+        if sooner {
+            self.sooner.notify_one();
         }
         if readable(&topic, queue_id) > offset {
             let mut table = self.table.lock();
@@ -115,7 +102,7 @@ impl HeldPulls {
             drop(table);
             // It may have been woken in between.
             if let Some(row) = row {
-                self.due.send(row);
+                row.resume();
             }
         }
         Ok(())
@@ -136,32 +123,29 @@ impl HeldPulls {
         self.count.store(table.rows.len(), Ordering::SeqCst);
         drop(table);
         if sooner {
-            self.earlier_deadline.notify_one();
+            self.sooner.notify_one();
         }
-        due.into_iter().for_each(|pull| self.due.send(pull));
+        due.into_iter().for_each(HeldPull::resume);
     }
 
     /// Wakes pulls as their deadlines pass; never returns.
     pub async fn expire(&self) {
-        let first = || self.table.lock().deadlines.first().map(|(deadline, _)| *deadline);
-        lanes::expire(&self.earlier_deadline, first, |now| self.expire_due(now)).await;
+        let next_look = || self.table.lock().deadlines.next_look();
+        deadlines::follow(&self.sooner, next_look, |now| self.expire_due(now)).await;
     }
 
     fn expire_due(&self, now: Instant) {
         let mut due = Vec::new();
         let mut table = self.table.lock();
-        while let Some(&(deadline, id)) = table.deadlines.first() {
-            if deadline > now {
-                break;
-            }
+        while let Some(id) = table.deadlines.passed(now) {
             due.extend(table.remove(id));
         }
         self.count.store(table.rows.len(), Ordering::SeqCst);
         drop(table);
-        due.into_iter().for_each(|pull| self.due.send(pull));
+        due.into_iter().for_each(HeldPull::resume);
     }
 
-    /// Wakes every pull and lets none wait any more. The lanes end after the last of them.
+    /// Wakes every pull and lets none wait any more.
     pub fn close(&self) {
         let mut table = self.table.lock();
         table.closed = true;
@@ -170,13 +154,13 @@ impl HeldPulls {
         table.deadlines.clear();
         self.count.store(0, Ordering::SeqCst);
         drop(table);
-        due.into_iter().for_each(|pull| self.due.send(pull));
-        self.due.close();
+        due.into_iter().for_each(HeldPull::resume);
     }
 }
 
 impl Table {
-    fn insert(&mut self, pull: Box<HeldPull>) -> u64 {
+    /// Returns the number of the row, and whether the clock is to be told.
+    fn insert(&mut self, pull: Box<HeldPull>) -> (u64, bool) {
         let id = self.next_id;
         self.next_id += 1;
         let queue = match self.queues.get_mut(&pull.topic) {
@@ -184,14 +168,14 @@ impl Table {
             None => self.queues.entry(pull.topic.clone()).or_default().entry(pull.queue_id).or_default(),
         };
         queue.push(id);
-        self.deadlines.insert((pull.deadline, id));
+        let sooner = self.deadlines.insert(pull.deadline, id);
         self.rows.insert(id, Row { pull, skipped: false });
-        id
+        (id, sooner)
     }
 
     fn remove(&mut self, id: u64) -> Option<Box<HeldPull>> {
         let pull = self.rows.remove(&id)?.pull;
-        self.deadlines.remove(&(pull.deadline, id));
+        self.deadlines.remove(pull.deadline, id);
         if let Some(queues) = self.queues.get_mut(&pull.topic) {
             if let Some(queue) = queues.get_mut(&pull.queue_id) {
                 queue.retain(|held| *held != id);
@@ -206,8 +190,8 @@ impl Table {
         Some(pull)
     }
 
-    /// Moves out the pulls that want a message. True when a deadline was moved forward.
-    #[expect(clippy::vec_box, reason = "a row is large and goes on to a lane as it is")]
+    /// Moves out the pulls that want a message. True when a deadline was moved forward and the clock is to be told.
+    #[expect(clippy::vec_box, reason = "a row is large and is not moved before it is run")]
     fn arrived(&mut self, arrival: &Arrival<'_>, now: Instant, due: &mut Vec<Box<HeldPull>>) -> bool {
         let Some(ids) = self.queues.get(arrival.topic).and_then(|queues| queues.get(&arrival.queue_id)) else {
             return false;
@@ -224,10 +208,9 @@ impl Table {
             } else if !row.skipped {
                 row.skipped = true;
                 let deadline = row.pull.deadline.min(now + SKIP_DELAY);
-                self.deadlines.remove(&(row.pull.deadline, *id));
-                self.deadlines.insert((deadline, *id));
+                self.deadlines.remove(row.pull.deadline, *id);
+                sooner |= self.deadlines.insert(deadline, *id);
                 row.pull.deadline = deadline;
-                sooner = true;
             }
         }
         due.extend(wanted.into_iter().filter_map(|id| self.remove(id)));

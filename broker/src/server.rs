@@ -14,7 +14,6 @@ use crate::config::BrokerSettings;
 use crate::context::{Broker, DELAY_OFFSET_FILE, now_ms};
 use crate::dispatch::{Dispatcher, Port};
 use crate::error::BrokerError;
-use crate::handler::{pop, pull};
 use crate::pop::QueueKey;
 use crate::{clients, lite, namesrv_client, runtime_info, schedule, static_topic};
 
@@ -34,8 +33,6 @@ pub struct BrokerServer {
     broker: Arc<Broker>,
     ports: Vec<Server>,
     tasks: JoinSet<()>,
-    /// Run the pulls that have waited; they end when no pull may wait any more.
-    lanes: JoinSet<()>,
     /// The name servers may know the broker.
     registered: bool,
 }
@@ -50,35 +47,13 @@ impl BrokerServer {
         let tls = ServerTls::new(&settings.load().tls)?;
         let opening = settings.clone();
         // Recovery reads files; other work of the process goes on meanwhile.
-        let (broker, due) = tokio::task::spawn_blocking(move || Broker::open(opening))
+        let broker = tokio::task::spawn_blocking(move || Broker::open(opening))
             .await
             .map_err(|error| BrokerError::Internal(error.to_string()))??;
-        let mut server = Self {
-            broker: broker.clone(),
-            ports: Vec::new(),
-            tasks: JoinSet::new(),
-            lanes: JoinSet::new(),
-            registered: false,
-        };
+        let mut server = Self { broker: broker.clone(), ports: Vec::new(), tasks: JoinSet::new(), registered: false };
         if let Err(error) = server.listen(&threads, &tls) {
             server.shutdown().await;
             return Err(error);
-        }
-        for mut lane in due.pops {
-            let broker = broker.clone();
-            server.lanes.spawn(async move {
-                while let Some(held) = lane.recv().await {
-                    pop::resume(&broker, *held);
-                }
-            });
-        }
-        for mut lane in due.pulls {
-            let broker = broker.clone();
-            server.lanes.spawn(async move {
-                while let Some(held) = lane.recv().await {
-                    pull::resume(&broker, *held);
-                }
-            });
         }
         server.tasks.spawn(tls.follow_files());
         if let Some(tls) = broker.client.tls() {
@@ -247,7 +222,6 @@ impl BrokerServer {
         self.broker.pop.held.close();
         self.broker.pop.notifications.close();
         self.broker.lite.held.close();
-        while self.lanes.join_next().await.is_some() {}
         for port in &self.ports {
             port.shutdown(CONNECTIONS_GRACE).await;
         }

@@ -2,8 +2,9 @@
 //!
 //! The task reads whatever the socket has, handles every whole frame of it, and then writes all answers given so far
 //! with one vectored write. An answer given on the task itself costs no wake-up; one given from elsewhere wakes it.
+//! Requests that have waited come back to the task, so that they are answered as the others are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::hash::{Hash, Hasher};
@@ -60,6 +61,12 @@ const FAREWELL_MAX: Duration = Duration::from_secs(1);
 pub trait Handler: Send + Sync + 'static {
     /// Handles one request. Runs on the connection's task: must not block. The responder may be kept and used later.
     fn request(&self, request: RemotingCommand, responder: Responder);
+
+    /// Handles a request once more that has waited ([`Responder::resume`]). Runs on the connection's task, as
+    /// [`Self::request`] does, and does the same unless told otherwise.
+    fn resumed(&self, request: RemotingCommand, responder: Responder) {
+        self.request(request, responder);
+    }
 
     /// The connection's task has handled some requests, and their answers were written as far as the socket took them.
     /// The place for work that several requests can share. Must not block.
@@ -122,9 +129,17 @@ struct Shared {
 
 struct Outbox {
     queued: Outgoing,
+    /// Requests that have waited and are to be handled once more.
+    resumed: VecDeque<Box<Resumed>>,
     /// The connection's task is handling frames and will look at `queued` before it sleeps.
     attended: bool,
     closed: bool,
+}
+
+/// A request that has waited.
+struct Resumed {
+    request: RemotingCommand,
+    responder: Responder,
 }
 
 impl Channel {
@@ -134,7 +149,12 @@ impl Channel {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             local,
             peer: Mutex::new(peer),
-            outbox: Mutex::new(Outbox { queued: Outgoing::default(), attended: false, closed: false }),
+            outbox: Mutex::new(Outbox {
+                queued: Outgoing::default(),
+                resumed: VecDeque::new(),
+                attended: false,
+                closed: false,
+            }),
             wake: AtomicWaker::new(),
             closing: AtomicBool::new(false),
             opaque: AtomicI32::new(0),
@@ -185,6 +205,28 @@ impl Channel {
         } else if !attended {
             self.0.wake.wake();
         }
+    }
+
+    /// Has the connection's task handle a request once more; forgets it when the connection is gone.
+    pub(crate) fn resume(&self, request: RemotingCommand, responder: Responder) {
+        let resumed = Box::new(Resumed { request, responder });
+        let mut outbox = self.0.outbox.lock();
+        if outbox.closed {
+            // The responder must not find the lock taken.
+            drop(outbox);
+            return;
+        }
+        outbox.resumed.push_back(resumed);
+        // Who put the first one there has woken the task.
+        let first = outbox.resumed.len() == 1;
+        drop(outbox);
+        if first {
+            self.0.wake.wake();
+        }
+    }
+
+    fn has_resumed(&self) -> bool {
+        !self.0.outbox.lock().resumed.is_empty()
     }
 
     /// Bytes that wait for the peer to read them.
@@ -275,7 +317,9 @@ impl Channel {
         let mut outbox = self.0.outbox.lock();
         outbox.closed = true;
         outbox.queued = Outgoing::default();
+        let resumed = std::mem::take(&mut outbox.resumed);
         drop(outbox);
+        drop(resumed);
         self.0.invocations.lock().clear();
     }
 }
@@ -492,7 +536,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.end_turn();
         written?;
         let turn = read?;
-        if self.channel.is_closed() {
+        // What has waited is answered before the connection goes.
+        if self.channel.is_closed() && !(turn == Turn::Again && self.channel.has_resumed()) {
             return Err(End::Closed);
         }
         self.check_idle(context)?;
@@ -504,8 +549,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn read(&mut self, context: &mut Context<'_>) -> Result<Turn, End> {
         let mut frames = 0;
         loop {
-            if self.channel.0.outbox.lock().queued.answer_bytes() + self.writing.answer_bytes() > ANSWER_BYTES_HIGH {
+            let mut outbox = self.channel.0.outbox.lock();
+            if outbox.queued.answer_bytes() + self.writing.answer_bytes() > ANSWER_BYTES_HIGH {
                 return Ok(Turn::Blocked);
+            }
+            let resumed = outbox.resumed.pop_front();
+            drop(outbox);
+            if let Some(resumed) = resumed {
+                self.resume(*resumed);
+                frames += 1;
+                if frames >= FRAMES_PER_TURN {
+                    return Ok(Turn::Again);
+                }
+                continue;
             }
             while let Some(command) = self.next_command().map_err(End::BadFrame)? {
                 self.handle(command);
@@ -563,6 +619,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let handler = &self.handler;
         // A panic is a bug, but one request's: the responder answers as it is dropped, other requests go on.
         if catch_unwind(AssertUnwindSafe(|| handler.request(command, responder))).is_err() {
+            tracing::error!(code, channel = ?self.channel, "handler panicked");
+        }
+    }
+
+    fn resume(&mut self, Resumed { request, responder }: Resumed) {
+        self.handled = true;
+        let code = request.code;
+        let handler = &self.handler;
+        if catch_unwind(AssertUnwindSafe(|| handler.resumed(request, responder))).is_err() {
             tracing::error!(code, channel = ?self.channel, "handler panicked");
         }
     }

@@ -75,6 +75,15 @@ impl Responder {
         self.error(ResponseCode::RequestCodeNotSupported, remark);
     }
 
+    /// Has `request`, which has waited, handled once more on its connection's task ([`Handler::resumed`]). Forgotten when
+    /// the connection is gone.
+    ///
+    /// [`Handler::resumed`]: crate::Handler::resumed
+    pub fn resume(self, request: RemotingCommand) {
+        let channel = self.channel.clone();
+        channel.resume(request, self);
+    }
+
     fn answer(&mut self, mut response: RemotingCommand) {
         self.answered = true;
         self.channel.end_request();

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hypergol_remoting::{
-    Channel, Client, Handler, InvokeError, Limits, RemotingCommand, RequestCode, Responder, ResponseCode, Server,
+    Channel, Client, ClientError, Handler, InvokeError, Limits, RemotingCommand, RequestCode, Responder, ResponseCode,
+    Server,
 };
 use parking_lot::Mutex;
 
@@ -17,6 +18,7 @@ const WAIT: Duration = Duration::from_secs(20);
 #[derive(Default)]
 struct Echo {
     held: Mutex<Vec<Responder>>,
+    waiting: Mutex<Vec<(RemotingCommand, Responder)>>,
     closed: Mutex<Vec<Channel>>,
 }
 
@@ -24,6 +26,7 @@ impl Handler for Echo {
     fn request(&self, request: RemotingCommand, responder: Responder) {
         match request.remark.as_deref() {
             Some("hold") => self.held.lock().push(responder),
+            Some("wait") => self.waiting.lock().push((request, responder)),
             Some("drop") => drop(responder),
             Some("panic") => panic!("asked to"),
             Some("ask back") => {
@@ -37,6 +40,10 @@ impl Handler for Echo {
             }
             _ => responder.send(RemotingCommand::success().with_body(request.body)),
         }
+    }
+
+    fn resumed(&self, request: RemotingCommand, responder: Responder) {
+        responder.send(RemotingCommand::success().with_remark("resumed").with_body(request.body));
     }
 
     fn closed(&self, channel: &Channel) {
@@ -127,6 +134,40 @@ async fn a_held_request_is_answered_later_and_others_pass_it() {
     responder.error(ResponseCode::PullNotFound, "late");
     let answer = held.await.unwrap().unwrap();
     assert_eq!((answer.code, answer.remark.as_deref()), (19, Some("late")));
+}
+
+/// More than are handled in one turn of the connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_waited_are_all_answered_before_their_connection_closes() {
+    const REQUESTS: usize = 1000;
+    let (server, echo) = start(Limits::default());
+    let client = Arc::new(client());
+    let address = server.local_addr().to_string();
+    let waiting: Vec<_> = (0..=REQUESTS)
+        .map(|_| {
+            let (client, address) = (client.clone(), address.clone());
+            tokio::spawn(async move { client.invoke(&address, request("wait", b"body"), WAIT).await })
+        })
+        .collect();
+    until(|| echo.waiting.lock().len() == REQUESTS + 1).await;
+    let mut resumed = std::mem::take(&mut *echo.waiting.lock());
+    let (late_request, late) = resumed.pop().unwrap();
+    let channel = late.channel().clone();
+    resumed.into_iter().for_each(|(request, responder)| responder.resume(request));
+    channel.close();
+    let mut answered = 0;
+    for answer in waiting {
+        match answer.await.unwrap() {
+            Ok(answer) => {
+                assert_eq!((answer.remark.as_deref(), &answer.body[..]), (Some("resumed"), &b"body"[..]));
+                answered += 1;
+            }
+            Err(error) => assert!(matches!(error, ClientError::Invoke(InvokeError::Closed(_))), "{error}"),
+        }
+    }
+    assert_eq!(answered, REQUESTS);
+    until(|| !echo.closed.lock().is_empty()).await;
+    late.resume(late_request);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

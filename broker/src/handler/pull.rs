@@ -58,8 +58,8 @@ pub fn pull(broker: &Arc<Broker>, request: RemotingCommand, responder: Responder
 }
 
 /// Answers a pull that has waited.
-pub fn resume(broker: &Arc<Broker>, held: HeldPull) {
-    run(broker, held.request, held.responder, Attempt::AfterWait);
+pub fn resume(broker: &Arc<Broker>, request: RemotingCommand, responder: Responder) {
+    run(broker, request, responder, Attempt::AfterWait);
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,10 @@
 //! Pops and notifications that wait for a message.
 //!
 //! A waiting request is a row in a table, found by its topic, group and queue (-1: any) when something comes for them,
-//! and by its deadline when nothing does. Rows that are due go to a few tasks that run the request once more. Each
-//! message wakes one request of each group, and one more that wants its queue only, as in Java.
+//! and by its deadline when nothing does. Rows that are due go back to the tasks of their connections, which run the
+//! request once more. Each message wakes one request of each group, and one more that wants its queue only, as in Java.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -17,8 +16,8 @@ use tokio::sync::Notify;
 
 use super::QueueKey;
 use super::retry::normal_topic;
+use crate::deadlines::{self, Deadlines};
 use crate::filter::SubscriptionFilter;
-use crate::lanes::{self, Due, Lanes, Waiting};
 use crate::retry::RETRY_PREFIX;
 
 /// Property of a message that came back: the group it comes back to.
@@ -27,21 +26,8 @@ pub const ORIGIN_GROUP: &str = "ORIGIN_GROUP";
 /// Filter of a request that waits.
 pub type HeldFilter = Arc<SubscriptionFilter>;
 
-/// What a request that waits is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// POP_MESSAGE.
-    Pop,
-    /// NOTIFICATION.
-    Notification,
-    /// POP_LITE_MESSAGE.
-    PopLite,
-}
-
 /// A request that waits.
 pub struct HeldPop {
-    /// What it is.
-    pub kind: Kind,
     /// The request as it came.
     pub request: RemotingCommand,
     /// Answers it.
@@ -54,13 +40,9 @@ pub struct HeldPop {
     pub deadline: Instant,
 }
 
-impl Waiting for HeldPop {
-    fn lane(&self) -> impl Hash {
-        &self.key
-    }
-
-    fn responder(&self) -> &Responder {
-        &self.responder
+impl HeldPop {
+    fn resume(self: Box<Self>) {
+        self.responder.resume(self.request);
     }
 }
 
@@ -78,8 +60,7 @@ pub struct HeldPops {
     table: Mutex<Table>,
     /// Rows in the table, to be seen without its lock.
     count: AtomicUsize,
-    earlier_deadline: Notify,
-    due: Lanes<HeldPop>,
+    sooner: Notify,
     /// Whether the request that may wait longest is woken first.
     newest_first: bool,
 }
@@ -90,7 +71,7 @@ struct Table {
     of_key: HashMap<QueueKey, BTreeSet<(Instant, u64)>>,
     /// Topic to group to number of its rows.
     groups: HashMap<Arc<str>, HashMap<Arc<str>, usize>>,
-    deadlines: BTreeSet<(Instant, u64)>,
+    deadlines: Deadlines,
     next_id: u64,
     closed: bool,
 }
@@ -105,17 +86,9 @@ enum Cause<'a> {
 }
 
 impl HeldPops {
-    /// An empty table, and the ends of `lanes` queues of requests that are due.
-    pub fn new(lanes: usize, newest_first: bool) -> (Self, Vec<Due<HeldPop>>) {
-        let (due, ends) = Lanes::new(lanes);
-        let held = Self {
-            table: Mutex::default(),
-            count: AtomicUsize::new(0),
-            earlier_deadline: Notify::new(),
-            due,
-            newest_first,
-        };
-        (held, ends)
+    /// An empty table.
+    pub fn new(newest_first: bool) -> Self {
+        Self { table: Mutex::default(), count: AtomicUsize::new(0), sooner: Notify::new(), newest_first }
     }
 
     /// Number of requests that wait.
@@ -141,13 +114,11 @@ impl HeldPops {
         if table.closed || table.rows.len() >= room.total || waiting > room.each {
             return Err(pop);
         }
-        let deadline = pop.deadline;
-        table.insert(pop);
+        let sooner = table.insert(pop);
         self.count.store(table.rows.len(), Ordering::SeqCst);
-        let first = table.deadlines.first().is_some_and(|(first, _)| *first == deadline);
         drop(table);
-        if first {
-            self.earlier_deadline.notify_one();
+        if sooner {
+            self.sooner.notify_one();
         }
         Ok(())
     }
@@ -170,7 +141,7 @@ impl HeldPops {
         let woken = table.take(key, cause, self.newest_first);
         self.count.store(table.rows.len(), Ordering::SeqCst);
         drop(table);
-        woken.map(|pop| self.due.send(pop)).is_some()
+        woken.map(HeldPop::resume).is_some()
     }
 
     /// Wakes requests for messages that have arrived; every `force_interval`-th message of a queue whether they are
@@ -190,30 +161,27 @@ impl HeldPops {
         }
         self.count.store(table.rows.len(), Ordering::SeqCst);
         drop(table);
-        due.into_iter().for_each(|pop| self.due.send(pop));
+        due.into_iter().for_each(HeldPop::resume);
     }
 
     /// Wakes requests as their deadlines pass; never returns.
     pub async fn expire(&self) {
-        let first = || self.table.lock().deadlines.first().map(|(deadline, _)| *deadline);
-        lanes::expire(&self.earlier_deadline, first, |now| self.expire_due(now)).await;
+        let next_look = || self.table.lock().deadlines.next_look();
+        deadlines::follow(&self.sooner, next_look, |now| self.expire_due(now)).await;
     }
 
     fn expire_due(&self, now: Instant) {
         let mut due = Vec::new();
         let mut table = self.table.lock();
-        while let Some(&(deadline, id)) = table.deadlines.first() {
-            if deadline > now {
-                break;
-            }
+        while let Some(id) = table.deadlines.passed(now) {
             due.extend(table.remove(id));
         }
         self.count.store(table.rows.len(), Ordering::SeqCst);
         drop(table);
-        due.into_iter().for_each(|pop| self.due.send(pop));
+        due.into_iter().for_each(HeldPop::resume);
     }
 
-    /// Wakes every request and lets none wait any more. The lanes end after the last of them.
+    /// Wakes every request and lets none wait any more.
     pub fn close(&self) {
         let mut table = self.table.lock();
         table.closed = true;
@@ -221,25 +189,26 @@ impl HeldPops {
         let due: Vec<_> = ids.into_iter().filter_map(|id| table.remove(id)).collect();
         self.count.store(0, Ordering::SeqCst);
         drop(table);
-        due.into_iter().for_each(|pop| self.due.send(pop));
-        self.due.close();
+        due.into_iter().for_each(HeldPop::resume);
     }
 }
 
 impl Table {
-    fn insert(&mut self, pop: Box<HeldPop>) {
+    /// True when the clock is to be told.
+    fn insert(&mut self, pop: Box<HeldPop>) -> bool {
         let id = self.next_id;
         self.next_id += 1;
         let (topic, group) = (pop.key.topic.clone(), pop.key.group.clone());
         *self.groups.entry(topic).or_default().entry(group).or_default() += 1;
         self.of_key.entry(pop.key.clone()).or_default().insert((pop.deadline, id));
-        self.deadlines.insert((pop.deadline, id));
+        let sooner = self.deadlines.insert(pop.deadline, id);
         self.rows.insert(id, pop);
+        sooner
     }
 
     fn remove(&mut self, id: u64) -> Option<Box<HeldPop>> {
         let pop = self.rows.remove(&id)?;
-        self.deadlines.remove(&(pop.deadline, id));
+        self.deadlines.remove(pop.deadline, id);
         if let Some(rows) = self.of_key.get_mut(&pop.key) {
             rows.remove(&(pop.deadline, id));
             if rows.is_empty() {
@@ -278,7 +247,7 @@ impl Table {
         }
     }
 
-    #[expect(clippy::vec_box, reason = "a row is large and goes on to a lane as it is")]
+    #[expect(clippy::vec_box, reason = "a row is large and is not moved before it is run")]
     fn arrived(&mut self, arrival: &Arrival<'_>, force: i64, newest_first: bool, due: &mut Vec<Box<HeldPop>>) {
         let Some((topic, groups)) = self.groups.get_key_value(arrival.topic) else { return };
         let topic = topic.clone();
@@ -294,7 +263,7 @@ impl Table {
     }
 
     /// A message came back to a group: nobody waits for its retry topic, but for the topic it was popped from.
-    #[expect(clippy::vec_box, reason = "a row is large and goes on to a lane as it is")]
+    #[expect(clippy::vec_box, reason = "a row is large and is not moved before it is run")]
     fn came_back(&mut self, arrival: &Arrival<'_>, newest_first: bool, due: &mut Vec<Box<HeldPop>>) {
         let Some(group) = record::property(arrival.properties, ORIGIN_GROUP) else { return };
         let topic = normal_topic(arrival.topic, group);

@@ -11,7 +11,6 @@ use std::time::Duration;
 use bytes::BytesMut;
 use hypergol_broker::config::BrokerSettings;
 use hypergol_broker::dispatch::{Dispatcher, Port};
-use hypergol_broker::handler::pop;
 use hypergol_broker::{Broker, clients};
 use hypergol_config::{Live, Properties};
 use hypergol_remoting::protocol::codec;
@@ -52,15 +51,7 @@ impl Node {
         let live = Live::new(settings, &Properties::default(), folder.path().join("broker.conf"));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let entered = runtime.enter();
-        let (broker, due) = Broker::open(Arc::new(live)).unwrap();
-        for mut lane in due.pops {
-            let broker = broker.clone();
-            runtime.spawn(async move {
-                while let Some(held) = lane.recv().await {
-                    pop::resume(&broker, *held);
-                }
-            });
-        }
+        let broker = Broker::open(Arc::new(live)).unwrap();
         for held in [broker.pop.held.clone(), broker.pop.notifications.clone()] {
             runtime.spawn(async move { held.expire().await });
         }

@@ -20,7 +20,7 @@ use crate::handler::{FAQ, refusal};
 use crate::lite::{attributes, held_key};
 use crate::pop::QueueKey;
 use crate::pop::checkpoint::MESSAGES_MAX;
-use crate::pop::held::{HeldPop, Kind};
+use crate::pop::held::HeldPop;
 use crate::pop::order_info::OrderInfo;
 use crate::topics::PERM_READ;
 
@@ -261,7 +261,7 @@ impl Run {
             return responder.send(self.response(ResponseCode::PollingTimeout, NO_MESSAGE));
         };
         let key = held_key(&header.client_id);
-        let held = HeldPop { kind: Kind::PopLite, request, responder, key: key.clone(), filter: None, deadline };
+        let held = HeldPop { request, responder, key: key.clone(), filter: None, deadline };
         match broker.lite.held.hold(Box::new(held), room(&self.config)) {
             // Something came in between.
             Ok(()) if broker.lite.events.has_any(&header.client_id) => {

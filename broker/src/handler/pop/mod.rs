@@ -15,10 +15,10 @@ use hypergol_remoting::protocol::body::group::SubscriptionGroupConfig;
 use hypergol_remoting::protocol::body::topic::TopicConfig;
 use hypergol_remoting::{RemotingCommand, Responder, ResponseCode};
 
-use super::{FAQ, lite, refusal};
+use super::{FAQ, refusal};
 use crate::config::BrokerSettings;
 use crate::context::{Broker, now_ms};
-use crate::pop::held::{HeldPop, Kind, Room};
+use crate::pop::held::Room;
 use crate::topics::PERM_READ;
 
 /// A request is answered this long before its client gives up. Java: `PopRequest.isTimeout`.
@@ -29,15 +29,6 @@ const LATE_MAX_MS: i64 = 500;
 const WAIT_MAX_MS: i64 = 120_000;
 /// Bytes of one answer. Java: MAX_PULL_MSG_SIZE.
 pub(super) const BYTES_MAX: u32 = 128 * 1024 * 1024;
-
-/// Runs a request that has waited.
-pub fn resume(broker: &Arc<Broker>, held: HeldPop) {
-    match held.kind {
-        Kind::Pop => take::pop(broker, held.request, held.responder, take::Attempt::AfterWait),
-        Kind::Notification => notification::notify(broker, held.request, held.responder),
-        Kind::PopLite => lite::pop::pop(broker, held.request, held.responder),
-    }
-}
 
 /// Topic and group of a request that reads; the error is the answer. Java's checks in Java's order.
 fn topic_and_group(

@@ -14,7 +14,7 @@ use crate::context::{Broker, now_ms};
 use crate::filter::{SubscriptionFilter, subscription};
 use crate::handler::refusal;
 use crate::pop::QueueKey;
-use crate::pop::held::{HeldFilter, HeldPop, Kind};
+use crate::pop::held::{HeldFilter, HeldPop};
 use crate::pop::retry::retry_topic;
 
 /// Entries of a queue that are looked at for one that is wanted. Java: 32.
@@ -44,14 +44,7 @@ pub fn notify(broker: &Arc<Broker>, mut request: RemotingCommand, responder: Res
         && let Some(deadline) = deadline(header.born_time, header.poll_time)
     {
         let key = QueueKey::new(&header.topic, &header.consumer_group, header.queue_id);
-        let held = HeldPop {
-            kind: Kind::Notification,
-            request,
-            responder,
-            key: key.clone(),
-            filter: filter.clone(),
-            deadline,
-        };
+        let held = HeldPop { request, responder, key: key.clone(), filter: filter.clone(), deadline };
         let refused = match broker.pop.notifications.hold(Box::new(held), room(&config)) {
             Err(refused) => refused,
             Ok(()) => {

@@ -26,7 +26,7 @@ use crate::handler::refusal;
 use crate::pop::QueueKey;
 use crate::pop::buffer::NewBuffered;
 use crate::pop::checkpoint::{MESSAGES_MAX, differences};
-use crate::pop::held::{HeldFilter, HeldPop, Kind};
+use crate::pop::held::{HeldFilter, HeldPop};
 use crate::pop::journal::Turn;
 use crate::pop::order_info::OrderInfo;
 use crate::pop::retry::{retry_topic, under_topic};
@@ -43,17 +43,8 @@ const NO_MESSAGE: &str = "NO_MESSAGE_IN_QUEUE";
 /// Attribute of groups: percentage of pops of a priority topic that heed the priority.
 const PRIORITY_FACTOR: &str = "priority.factor";
 
-/// Whether a pop comes from its connection or has waited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attempt {
-    /// It was just received.
-    First,
-    /// It is run again.
-    AfterWait,
-}
-
-/// Answers a pop, now or when a message comes.
-pub fn pop(broker: &Arc<Broker>, mut request: RemotingCommand, responder: Responder, attempt: Attempt) {
+/// Answers a pop, now or when a message comes; one that has waited comes here again.
+pub fn pop(broker: &Arc<Broker>, mut request: RemotingCommand, responder: Responder) {
     let config = Arc::clone(&broker.config());
     let mut header: PopMessageRequestHeader = match request.header() {
         Ok(header) => header,
@@ -68,7 +59,6 @@ pub fn pop(broker: &Arc<Broker>, mut request: RemotingCommand, responder: Respon
         Err(refused) => return responder.send(*refused),
     };
     let plan = Plan::new(broker, &config, &header, &admitted);
-    let turn = if attempt == Attempt::First { Turn::OfConnection } else { Turn::Other };
     let run = Run {
         revive_queue: match header.order {
             true => ORDER_REVIVE_QUEUE,
@@ -81,7 +71,7 @@ pub fn pop(broker: &Arc<Broker>, mut request: RemotingCommand, responder: Respon
         filter: admitted.filter,
         plan,
         at: 0,
-        turn,
+        turn: Turn::OfConnection,
         messages: Vec::new(),
         offsets: PopOffsets::default(),
         rest: 0,
@@ -572,7 +562,7 @@ impl Run {
         };
         let Call { request, responder } = call;
         let (key, filter) = (key.clone(), self.filter.clone());
-        let held = HeldPop { kind: Kind::Pop, request, responder, key: key.clone(), filter, deadline };
+        let held = HeldPop { request, responder, key: key.clone(), filter, deadline };
         match broker.pop.held.hold(Box::new(held), room(&self.config)) {
             Ok(()) if self.goes_on || self.missed(broker) => {
                 broker.pop.held.wake(&key);
