@@ -3,6 +3,7 @@
 //! The name server is reached through a mapped port, which stays the same over restarts; the brokers at the addresses
 //! that they advertise themselves, which a Linux host can reach.
 
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +22,8 @@ use crate::interrupt::{self, Started};
 pub const MOUNT: &str = "/compat";
 const NAMESRV_PORT: u16 = 9876;
 const BOOT_LINE: &str = "boot success";
+/// Uid of root.
+const ROOT: u32 = 0;
 /// What `docker` answers as exit code of a container ended by SIGKILL.
 const EXIT_CODE_OF_SIGKILL: i64 = 137;
 
@@ -67,11 +70,9 @@ fn server(
     lines: &config::Properties,
     host_port: Option<u16>,
 ) -> Result<(String, Box<dyn Server>)> {
-    use std::os::unix::fs::PermissionsExt;
-
     let home = folder.join(name);
     let file = config::write(&home, lines)?;
-    // The server runs as another user there, and keeps a changed configuration in this folder.
+    // The server may run as another user there, and keeps a changed configuration in this folder.
     std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o777))?;
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666))?;
     let server = InContainer {
@@ -105,6 +106,11 @@ impl InContainer {
             .with_network(&self.network)
             .with_mount(Mount::bind_mount(self.home.display().to_string(), MOUNT))
             .with_startup_timeout(timeout);
+        // What another user writes there, only he and root can delete.
+        let owner = std::fs::metadata(&self.home)?;
+        if owner.uid() != ROOT {
+            request = request.with_user(format!("{}:{}", owner.uid(), owner.gid()));
+        }
         if let Some(host_port) = self.host_port {
             request = request.with_mapped_port(host_port, NAMESRV_PORT.tcp());
         }
