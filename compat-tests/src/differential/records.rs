@@ -23,6 +23,8 @@ pub struct Record {
     pub properties: BTreeMap<String, String>,
     /// How often it was consumed again.
     pub reconsume_times: i32,
+    /// When it was stored, ms since 1970.
+    pub store_timestamp: i64,
     size: u32,
     magic: u32,
     crc: u32,
@@ -95,7 +97,7 @@ fn parse(bytes: &[u8]) -> Option<Record> {
     let sys_flag = at.i32()?;
     let born_timestamp = at.i64()?;
     at.take(if sys_flag & BORN_IPV6 == 0 { 8 } else { 20 })?;
-    let _store_timestamp = at.i64()?;
+    let store_timestamp = at.i64()?;
     at.take(if sys_flag & STORE_IPV6 == 0 { 8 } else { 20 })?;
     let reconsume_times = at.i32()?;
     let prepared_offset = at.i64()?;
@@ -116,6 +118,7 @@ fn parse(bytes: &[u8]) -> Option<Record> {
         queue_offset,
         physical_offset,
         properties,
+        store_timestamp,
         size,
         magic,
         crc,

@@ -173,11 +173,11 @@ impl Client {
         self.succeed(36, &fields, b"").map(drop)
     }
 
-    /// The bodies of all messages in queue 0 of a topic.
-    pub fn bodies(&mut self, topic: &str) -> Result<Vec<String>> {
-        let mut bodies = Vec::new();
+    /// All messages in queue 0 of a topic.
+    pub fn messages(&mut self, topic: &str) -> Result<Vec<Record>> {
+        let mut messages = Vec::new();
         loop {
-            let offset = bodies.len().to_string();
+            let offset = messages.len().to_string();
             let fields = [
                 ("consumerGroup", "ExchangeReaders"),
                 ("topic", topic),
@@ -191,10 +191,10 @@ impl Client {
                 ("subVersion", "0"),
                 ("expressionType", "TAG"),
             ];
-            let Some(answer) = self.find(11, &fields)? else { return Ok(bodies) };
+            let Some(answer) = self.find(11, &fields)? else { return Ok(messages) };
             let page = parse(&answer)?;
             ensure!(!page.is_empty(), "{topic}: messages without messages");
-            bodies.extend(page.iter().map(Record::body));
+            messages.extend(page);
         }
     }
 

@@ -6,6 +6,8 @@
 //! | pops, by two groups | w0 … w5 are popped, w0 and w1 acknowledged | w2 is acknowledged by its old handle, w3 when it comes again; w6, w7 are popped | all else comes and is acknowledged |
 //! | timers, delays | t0 (due while the folder passes on), t1 (due at the end), d0, d1 alike | t2 is sent | all have come once |
 //! | retry of a push consumer | w0 is sent back with a delay | | it has come once |
+//!
+//! Where brokers are killed, these may come more than once; and requests of every kind are under way then, see `rush.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use super::client::{Client, Handle, Stored, now_ms};
+use super::rush::Rush;
 
 /// Stations of a folder.
 pub const STATIONS: usize = 3;
@@ -42,12 +45,24 @@ const HALF_MESSAGES: &str = "half messages";
 const POPS: &str = "pops";
 const TIMERS: &str = "timers and delays";
 const RETRIES: &str = "retries";
+const PLAIN: &str = "plain messages";
+
+/// How a broker leaves a folder for the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// SIGTERM, when nobody asks anything of it. Nothing may come twice but what was not acknowledged.
+    Stop,
+    /// SIGKILL, in the middle of requests. Everything must come, be it twice.
+    Kill,
+}
 
 /// One folder under way.
 pub struct Journey {
     /// Name of the brokers that have the folder.
     pub broker: &'static str,
-    client: Option<Client>,
+    ending: Ending,
+    address: Option<SocketAddr>,
+    rush: Rush,
     halves: BTreeMap<&'static str, Stored>,
     decided: BTreeSet<String>,
     groups: [Group; 2],
@@ -66,10 +81,12 @@ struct Group {
 
 impl Journey {
     /// A folder that is not there yet.
-    pub fn new(broker: &'static str) -> Self {
+    pub fn new(broker: &'static str, ending: Ending) -> Self {
         Self {
             broker,
-            client: None,
+            ending,
+            address: None,
+            rush: Rush::default(),
             halves: BTreeMap::new(),
             decided: BTreeSet::new(),
             groups: Default::default(),
@@ -89,18 +106,29 @@ impl Journey {
     }
 
     /// A broker has started on the folder.
-    pub fn arrive(&mut self, broker: SocketAddr) -> Result<()> {
-        self.client = Some(Client::open(broker, self.broker)?);
-        Ok(())
+    pub fn arrive(&mut self, broker: SocketAddr) {
+        self.address = Some(broker);
+    }
+
+    fn client(&self) -> Result<Client> {
+        Client::open(self.address.context("the journey has not arrived")?, self.broker)
     }
 
     /// Everything that is done at a station.
     pub fn stay(&mut self, station: usize) -> Result<()> {
-        let mut client = self.client.take().context("the journey has not arrived")?;
+        let mut client = self.client()?;
         match station {
             0 => self.begin(&mut client),
             1 => self.pass_through(&mut client),
             _ => self.end(&mut client),
+        }
+    }
+
+    /// Asks the broker until it is killed; the error is that of the request that failed.
+    pub fn rush(&mut self, station: usize) -> anyhow::Error {
+        match self.client() {
+            Ok(mut client) => self.rush.go(&mut client, station),
+            Err(error) => error,
         }
     }
 
@@ -116,6 +144,7 @@ impl Journey {
     fn begin(&mut self, client: &mut Client) -> Result<()> {
         client.create_topic(MAIL)?;
         client.create_topic(WORK)?;
+        Rush::prepare(client)?;
         let sent = [client.send(WORK, "w0", &[])?, client.send(WORK, "w1", &[])?, client.send(WORK, "w2", &[])?];
         client.send_back(PUSHERS, WORK, &sent[0], "3")?;
         self.send_halves(client, &["h0", "h1", "h2", "h3"])?;
@@ -167,10 +196,22 @@ impl Journey {
         self.answer_questions(client)?;
         self.check_mail(client)?;
         let back = came(client, &format!("%RETRY%{PUSHERS}"), &["w0"])?;
-        if back != [("w0".to_owned(), 1)].into() {
+        if back.len() != 1 || !back.get("w0").is_some_and(|times| self.may_come(*times)) {
             self.complain(RETRIES, format!("what was sent back, and how often it came: {back:?}"));
         }
+        if self.ending == Ending::Kill {
+            let wrong = self.rush.lost(client)?;
+            self.wrong.insert(PLAIN, wrong);
+            let wrong = self.rush.timers_astray(client)?;
+            wrong.into_iter().for_each(|wrong| self.complain(TIMERS, wrong));
+            let wrong = self.rush.halves_astray(client)?;
+            wrong.into_iter().for_each(|wrong| self.complain(HALF_MESSAGES, wrong));
+        }
         Ok(())
+    }
+
+    fn may_come(&self, times: usize) -> bool {
+        times == 1 || (times > 1 && self.ending == Ending::Kill)
     }
 
     fn send_halves(&mut self, client: &mut Client, bodies: &[&'static str]) -> Result<()> {
@@ -215,10 +256,11 @@ impl Journey {
             let body = message.body;
             let before = group.deliveries.entry(body.clone()).or_default();
             let mut wrong = Vec::new();
-            if group.acknowledged.contains(&body) {
+            let strict = self.ending == Ending::Stop;
+            if strict && group.acknowledged.contains(&body) {
                 wrong.push(format!("{name}: {body} came again, though it was acknowledged"));
             }
-            if message.reconsume_times != *before {
+            if message.reconsume_times > *before || (strict && message.reconsume_times < *before) {
                 wrong.push(format!("{name}: {body} came {before} times, and says {}", message.reconsume_times));
             }
             *before += 1;
@@ -237,16 +279,23 @@ impl Journey {
     fn answer_questions(&mut self, client: &mut Client) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let earlier = self.decided.clone();
-        while self.decided.len() < 6 && Instant::now() < deadline {
+        while (self.decided.len() < 6 || !self.rush.forgotten().is_empty()) && Instant::now() < deadline {
             for question in client.questions()? {
+                if self.rush.answer(client, &question)? {
+                    continue;
+                }
                 let body = question.body;
-                if earlier.contains(&body) {
+                if self.ending == Ending::Stop && earlier.contains(&body) {
                     self.complain(HALF_MESSAGES, format!("{body} was asked for, though it was decided"));
-                } else if self.decided.insert(body.clone()) {
-                    client.end_transaction(&question.stored, matches!(body.as_str(), "h2" | "h4"), true)?;
+                } else if self.decided.insert(body.clone()) || earlier.contains(&body) {
+                    client.end_transaction(&question.stored, matches!(body.as_str(), "h0" | "h2" | "h4"), true)?;
                 }
             }
             sleep(PAUSE);
+        }
+        let forgotten: Vec<String> = self.rush.forgotten().into_iter().cloned().collect();
+        for body in forgotten {
+            self.complain(HALF_MESSAGES, format!("{body} was neither decided nor asked for"));
         }
         if self.decided.len() < 6 {
             self.complain(HALF_MESSAGES, format!("only these were decided or asked for: {:?}", self.decided));
@@ -261,7 +310,7 @@ impl Journey {
         for (of, wanted) in [(HALF_MESSAGES, &committed[..]), (TIMERS, &timed)] {
             for body in wanted {
                 match came.get(*body) {
-                    Some(1) => {}
+                    Some(times) if self.may_come(*times) => {}
                     times => self.complain(of, format!("{body} came {} times", times.unwrap_or(&0))),
                 }
             }
@@ -280,8 +329,8 @@ fn came(client: &mut Client, topic: &str, wanted: &[&str]) -> Result<BTreeMap<St
     let deadline = Instant::now() + PATIENCE;
     loop {
         let mut times = BTreeMap::new();
-        for body in client.bodies(topic)? {
-            *times.entry(body).or_default() += 1;
+        for message in client.messages(topic)? {
+            *times.entry(message.body()).or_default() += 1;
         }
         if wanted.iter().all(|body| times.contains_key(*body)) || Instant::now() > deadline {
             return Ok(times);

@@ -4,24 +4,29 @@
 //! what was not acknowledged.
 //!
 //! Two folders make three stations each, at the same time: one begins and ends with Java's broker, one with ours.
-//! `journey.rs` says what happens at a station.
+//! `journey.rs` says what happens at a station. Two more go the same way, and their brokers are killed in the middle of
+//! requests (`rush.rs`): everything that was acknowledged must come, be it twice. Under ASYNC_FLUSH: what a broker wrote is
+//! in the page cache, which outlives it.
 
 mod client;
 mod folder;
 mod journey;
+mod rush;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 
-use self::journey::{Journey, STATIONS};
+use self::journey::{Ending, Journey, STATIONS};
 use crate::cluster::config::Flavour;
 use crate::cluster::{BROKERS, Cluster, Servers, container};
 use crate::probe;
 use crate::report::{Outcome, Test};
 
 const SUITE: &str = "exchange";
+/// How long requests go on before a broker is killed.
+const RUSH: Duration = Duration::from_secs(2);
 
 /// The servers of one kind.
 struct Side {
@@ -39,6 +44,9 @@ impl Side {
             }
             // Decisions are in the log, and not only in memory, when a broker ends.
             cluster.configure(broker, "transactionOpBatchInterval", "200")?;
+            // Offsets are written often, so that a kill finds them as far ahead of the rest as they ever are.
+            cluster.configure(broker, "flushConsumerOffsetInterval", "500")?;
+            cluster.configure(broker, "flushDelayOffsetInterval", "500")?;
         }
         Ok(Self { folder, cluster })
     }
@@ -48,14 +56,21 @@ impl Side {
     }
 }
 
-/// Runs both journeys; tests by what was done with the folder.
+/// Runs all journeys; tests by what was done with the folder.
 ///
 /// # Errors
 /// When a server does not start or end, or does not answer.
 pub fn run(java: &Servers, subject: &Servers, folder: &Path) -> Result<Vec<Test>> {
+    let mut tests = run_with(Ending::Stop, java, subject, &folder.join("stop"))?;
+    tests.extend(run_with(Ending::Kill, java, subject, &folder.join("kill"))?);
+    Ok(tests)
+}
+
+/// Runs the two journeys of an ending.
+fn run_with(ending: Ending, java: &Servers, subject: &Servers, folder: &Path) -> Result<Vec<Test>> {
     let begun = Instant::now();
     let mut sides = [Side::start("java", java, folder)?, Side::start("subject", subject, folder)?];
-    let mut journeys = [Journey::new(BROKERS[0]), Journey::new(BROKERS[1])];
+    let mut journeys = [Journey::new(BROKERS[0], ending), Journey::new(BROKERS[1], ending)];
     for station in 0..STATIONS {
         for (first, journey) in journeys.iter_mut().enumerate() {
             let (here, before) = ((first + station) % 2, (first + station + 1) % 2);
@@ -72,7 +87,7 @@ pub fn run(java: &Servers, subject: &Servers, folder: &Path) -> Result<Vec<Test>
                 side.cluster.configure(broker, key, value)?;
             }
             side.cluster.start_server(broker)?;
-            journey.arrive(probe::broker_address(side.cluster.namesrv_addr(), broker)?)?;
+            journey.arrive(probe::broker_address(side.cluster.namesrv_addr(), broker)?);
         }
         std::thread::scope(|scope| {
             let stays: Vec<_> = journeys.iter_mut().map(|journey| scope.spawn(move || journey.stay(station))).collect();
@@ -80,13 +95,30 @@ pub fn run(java: &Servers, subject: &Servers, folder: &Path) -> Result<Vec<Test>
         })
         .with_context(|| format!("at station {station}"))?;
         for (first, journey) in journeys.iter_mut().enumerate() {
-            sides[(first + station) % 2].cluster.stop_server(journey.broker)?;
+            let cluster = &mut sides[(first + station) % 2].cluster;
+            if ending == Ending::Kill && station + 1 < STATIONS {
+                kill_amid_requests(cluster, journey, station)?;
+            } else {
+                cluster.stop_server(journey.broker)?;
+            }
         }
     }
     let time = begun.elapsed() / 2;
     let names = [["java", "subject", "java"], ["subject", "java", "subject"]];
-    let tests = journeys.into_iter().zip(names).flat_map(|(journey, names)| tests(journey, &names.join("-"), time));
-    Ok(tests.collect())
+    let names = names.map(|names| names.join(if ending == Ending::Kill { "-killed-" } else { "-" }));
+    Ok(journeys.into_iter().zip(names).flat_map(|(journey, name)| tests(journey, &name, time)).collect())
+}
+
+fn kill_amid_requests(cluster: &mut Cluster, journey: &mut Journey, station: usize) -> Result<()> {
+    let broker = journey.broker;
+    std::thread::scope(|scope| {
+        let rush = scope.spawn(|| journey.rush(station));
+        std::thread::sleep(RUSH);
+        let was_asked = !rush.is_finished();
+        cluster.kill_server(broker)?;
+        let error = rush.join().map_err(|_| anyhow!("requests have panicked"))?;
+        if was_asked { Ok(()) } else { Err(error.context("before the broker was killed")) }
+    })
 }
 
 fn tests(journey: Journey, class: &str, time: Duration) -> Vec<Test> {
