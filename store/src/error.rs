@@ -90,6 +90,9 @@ pub enum PutError {
     /// Topic longer than the record format can hold (32,767 bytes), or empty.
     #[error("topic length {0} is illegal")]
     TopicTooLong(usize),
+    /// No queue can have this topic or number: see [`crate::MessageStore::append`].
+    #[error("{0}")]
+    IllegalQueue(String),
     /// Encoded properties longer than 32,767 bytes.
     #[error("message properties length {0} exceeds 32767")]
     PropertiesTooLong(usize),

@@ -55,6 +55,8 @@ impl MessageStore {
     /// Where light queues are on, a message that names some comes into these, too, see [`crate::light`]; inner batches
     /// and batches do not.
     ///
+    /// The topic becomes the name of a folder: one that cannot be, and a negative queue id, are refused.
+    ///
     /// # Errors
     /// [`PutError`]; nothing was written.
     pub fn append(&self, message: &NewMessage<'_>) -> Result<Appended, PutError> {
@@ -212,7 +214,7 @@ impl MessageStore {
         }
         match self.core.queues.get_or_create(message.topic, message.queue_id) {
             Ok(queue) => Ok(Some(queue)),
-            Err(error) => Err(PutError::Io(error.to_string())),
+            Err(error) => Err(PutError::IllegalQueue(error.to_string())),
         }
     }
 

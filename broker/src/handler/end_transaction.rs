@@ -160,6 +160,7 @@ fn put_refused(broker: &Broker, error: &PutError) -> Refusal {
     warn!(%error, "committed message not stored");
     match error {
         PutError::TopicTooLong(_)
+        | PutError::IllegalQueue(_)
         | PutError::PropertiesTooLong(_)
         | PutError::BodyTooLarge { .. }
         | PutError::EmptyBatch

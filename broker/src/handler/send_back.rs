@@ -121,6 +121,7 @@ fn java_status(error: &PutError) -> &'static str {
     match error {
         PutError::PropertiesTooLong(_) => "PROPERTIES_SIZE_EXCEEDED",
         PutError::TopicTooLong(_)
+        | PutError::IllegalQueue(_)
         | PutError::BodyTooLarge { .. }
         | PutError::EmptyBatch
         | PutError::LightOffsetsGiven

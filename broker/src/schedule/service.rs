@@ -292,6 +292,7 @@ impl Worker {
 pub(crate) fn is_lasting(error: &PutError) -> bool {
     match error {
         PutError::TopicTooLong(_)
+        | PutError::IllegalQueue(_)
         | PutError::PropertiesTooLong(_)
         | PutError::BodyTooLarge { .. }
         | PutError::EmptyBatch

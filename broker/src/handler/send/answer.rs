@@ -157,6 +157,7 @@ pub(super) fn put_refused(broker: &Broker, config: &BrokerSettings, error: &PutE
     warn!(%error, "message not stored");
     match error {
         PutError::TopicTooLong(_)
+        | PutError::IllegalQueue(_)
         | PutError::PropertiesTooLong(_)
         | PutError::BodyTooLarge { .. }
         | PutError::NotBatchQueue(_)

@@ -73,6 +73,11 @@ pub(super) fn sendable(
         let remark = format!("Sending message to topic[{name}] is forbidden.");
         return Err(refuse(config, ResponseCode::NoPermission, remark));
     }
+    // What is in it must tell where it goes and when, as only the broker can say.
+    if name == names::TIMER_TOPIC {
+        let remark = "the topic of the timer wheel is the broker's own; send with a delivery time instead";
+        return Err(refuse(config, ResponseCode::MessageIllegal, remark));
+    }
     let Some(topic) = known.or_else(|| create(broker, config, header, responder)) else {
         let remark = format!("topic[{name}] not exist, apply first please!{FAQ}");
         return Err(refuse(config, ResponseCode::TopicNotExist, remark));
@@ -158,9 +163,6 @@ pub(super) fn message(
     if is_half && config.broker.reject_transaction_message {
         let remark = format!("the broker[{}] sending transaction message is forbidden", config.broker.broker_ip1);
         return Err(refuse(config, ResponseCode::NoPermission, remark));
-    }
-    if header.topic == names::TIMER_TOPIC {
-        return illegal("the topic of the timer wheel is the broker's own; send with a delivery time instead");
     }
     if properties.has_inner_number && header.sys_flag & sys_flag::INNER_BATCH == 0 {
         return illegal(&illegal_message(config));
