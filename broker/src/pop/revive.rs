@@ -15,7 +15,7 @@ use hypergol_remoting::protocol::fastjson::Body;
 use smallvec::SmallVec;
 use tracing::warn;
 
-use super::checkpoint::{ACK_TAG, BATCH_ACK_TAG, CHECKPOINT_LEAD_MS, CHECKPOINT_TAG, MergeKey, index_of};
+use super::checkpoint::{ACK_TAG, BATCH_ACK_TAG, CHECKPOINT_LEAD_MS, CHECKPOINT_TAG, MESSAGES_MAX, MergeKey, index_of};
 
 /// A checkpoint is due when records this much younger than its messages have come. Java: ackTimeInterval + SECOND.
 const DUE_AFTER_MS: i64 = CHECKPOINT_LEAD_MS + 1000;
@@ -24,6 +24,9 @@ const QUIET_MS: i64 = 3000;
 /// Checkpoints that wait in memory: those of three seconds at 300,000 pops a second. Beyond it the first is due at once,
 /// at the price of messages that come again though they are acknowledged.
 const WAITING_MAX: usize = 1_000_000;
+/// How much earlier than [`CHECKPOINT_LEAD_MS`] before its messages become visible a checkpoint may come: Java's wheel
+/// rounds times, and clocks are moved. One that comes sooner is not the broker's, and would hold up all behind it.
+const EARLY_CHECKPOINT_MS: i64 = 60_000;
 /// Acknowledgements without a checkpoint that are kept.
 const EARLY_MAX: usize = 100_000;
 
@@ -38,6 +41,8 @@ pub struct ReviveRecord<'a> {
     pub body: &'a [u8],
     /// When it was to come, ms since 1970.
     pub deliver_time: i64,
+    /// When it came, ms since 1970.
+    pub stored_time: i64,
 }
 
 /// A checkpoint whose messages are not all accounted for.
@@ -97,23 +102,29 @@ impl ReviveQueue {
     /// Takes a record in. What cannot be read is passed over.
     pub fn take(&mut self, record: &ReviveRecord<'_>) {
         self.next_offset = record.offset.saturating_add(1);
-        self.end_time = self.end_time.max(record.deliver_time);
+        // Clients can send to the topic: one that says it comes from the future would make all checkpoints due.
+        let deliver_time = record.deliver_time.min(record.stored_time);
+        self.end_time = self.end_time.max(deliver_time);
         match record.tag {
             CHECKPOINT_TAG => match PopCheckPoint::decode(record.body) {
                 Ok(point) if !point.topic.is_empty() && !point.consumer_group.is_empty() => {
-                    self.checkpoint(record.offset, point);
+                    if point.revive_time().saturating_sub(record.stored_time) > EARLY_CHECKPOINT_MS {
+                        warn!(offset = record.offset, ?point, "checkpoint from the future, passed over");
+                    } else {
+                        self.checkpoint(record.offset, point);
+                    }
                 }
                 Ok(_) => {}
                 Err(error) => warn!(offset = record.offset, %error, "checkpoint cannot be read, passed over"),
             },
             ACK_TAG => match AckMsg::decode(record.body) {
-                Ok(ack) => self.ack(MergeKey::of_ack(&ack, &self.own_broker), &[ack.ack_offset], record.deliver_time),
+                Ok(ack) => self.ack(MergeKey::of_ack(&ack, &self.own_broker), &[ack.ack_offset], deliver_time),
                 Err(error) => warn!(offset = record.offset, %error, "acknowledgement cannot be read, passed over"),
             },
             BATCH_ACK_TAG => match BatchAckMsg::decode(record.body) {
                 Ok(ack) => {
                     let key = MergeKey::of_batch_ack(&ack, &self.own_broker);
-                    self.ack(key, &ack.ack_offset_list, record.deliver_time);
+                    self.ack(key, &ack.ack_offset_list, deliver_time);
                 }
                 Err(error) => warn!(offset = record.offset, %error, "acknowledgements cannot be read, passed over"),
             },
@@ -123,6 +134,9 @@ impl ReviveQueue {
 
     fn checkpoint(&mut self, offset: i64, mut point: PopCheckPoint) {
         point.revive_offset = offset;
+        if let Some(differences) = &mut point.queue_offset_diff {
+            differences.truncate(MESSAGES_MAX);
+        }
         let key = MergeKey::of_checkpoint(&point, &self.own_broker);
         for early in self.early_offsets.get(&key).into_iter().flatten() {
             mark(&mut point, *early);
@@ -146,7 +160,13 @@ impl ReviveQueue {
             self.early_offsets.remove(&oldest);
         }
         self.early.push_back((deliver_time, key.clone()));
-        self.early_offsets.entry(key).or_default().extend_from_slice(offsets);
+        let known = self.early_offsets.entry(key).or_default();
+        for offset in offsets {
+            // A checkpoint has no more messages; what is beyond was never popped.
+            if known.len() < MESSAGES_MAX && !known.contains(offset) {
+                known.push(*offset);
+            }
+        }
     }
 
     /// All records that there are have been read. `timer_behind` says that the timer wheel may still hold some that are

@@ -40,7 +40,11 @@ impl Queue {
     }
 
     fn take(&mut self, tag: &str, body: &[u8], deliver_time: i64) {
-        self.queue.take(&ReviveRecord { offset: self.next, tag, body, deliver_time });
+        self.take_stored(tag, body, deliver_time, deliver_time);
+    }
+
+    fn take_stored(&mut self, tag: &str, body: &[u8], deliver_time: i64, stored_time: i64) {
+        self.queue.take(&ReviveRecord { offset: self.next, tag, body, deliver_time, stored_time });
         self.next += 1;
     }
 
@@ -185,7 +189,7 @@ proptest! {
                 continue;
             }
             let (deliver_time, tag, body) = &records[at];
-            queue.take(&ReviveRecord { offset: at as i64, tag, body, deliver_time: *deliver_time });
+            queue.take(&ReviveRecord { offset: at as i64, tag, body, deliver_time: *deliver_time, stored_time: *deliver_time });
             settle(&mut queue);
             at += 1;
         }
@@ -199,4 +203,37 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn forged_records_neither_make_others_due_nor_hold_them_up() {
+    let mut queue = Queue::new();
+    let forged = PopCheckPoint { pop_time: i64::MAX - 10_000, ..point(0, 1) };
+    queue.take_stored("ck", &forged.encode(), 0, 1_000);
+    queue.checkpoint(&point(1_000, 1));
+    queue.take_stored("x", b"", i64::MAX, 10_500);
+    assert_eq!(queue.open(), None, "its messages become visible at 11,000");
+    queue.take("x", b"", 13_001);
+    assert_eq!(queue.open(), Some(vec![0]));
+}
+
+#[test]
+fn acknowledgements_without_a_checkpoint_take_little_memory() {
+    let mut queue = Queue::new();
+    let ack = BatchAckMsg {
+        topic: "T".into(),
+        consumer_group: "G".into(),
+        start_offset: 100,
+        ack_offset_list: (100..100_000).chain([100; 9]).collect(),
+        ..BatchAckMsg::default()
+    };
+    for _ in 0..3 {
+        queue.take("bAck", &ack.encode(), 20_000);
+    }
+    let kept: usize = queue.queue.early_offsets.values().map(Vec::capacity).sum();
+    assert!(kept <= 2 * MESSAGES_MAX, "{kept} offsets");
+    let long = PopCheckPoint { queue_offset_diff: Some(vec![7; 100_000]), ..point(20_000, 100) };
+    queue.checkpoint(&long);
+    let waiting = queue.queue.waiting.values().next().unwrap();
+    assert_eq!(waiting.point.queue_offset_diff.as_ref().unwrap().len(), MESSAGES_MAX);
 }

@@ -30,6 +30,7 @@ use crate::error::BrokerError;
 use crate::persist::ConfigWriter;
 use crate::properties::Properties;
 use crate::retry::RETRY_PREFIX;
+use crate::schedule::service::is_lasting;
 
 /// Records of the revive topic that are read at a time. Java: 32.
 const READ_MESSAGES: u32 = 32;
@@ -446,9 +447,9 @@ fn take(queue: &mut ReviveQueue, bytes: &[u8], offset: i64) {
         return;
     };
     let properties = Properties::decode(record.properties());
-    let deliver_time = properties.get(property::TIMER_DELIVER_MS).and_then(|time| time.parse().ok()).unwrap_or(0);
+    let deliver_time: i64 = properties.get(property::TIMER_DELIVER_MS).and_then(|time| time.parse().ok()).unwrap_or(0);
     let tag = properties.get(property::TAGS).unwrap_or_default();
-    queue.take(&ReviveRecord { offset, tag, body: record.body(), deliver_time });
+    queue.take(&ReviveRecord { offset, tag, body: record.body(), deliver_time, stored_time: record.store_timestamp() });
 }
 
 /// Brings the messages of a checkpoint back that are not acknowledged; false when the checkpoint must stay.
@@ -553,7 +554,7 @@ fn revive_message(broker: &Broker, point: &PopCheckPoint, offset: i64) -> Revive
             Revived::Stored
         }
         // Nothing that is tried again makes it fit.
-        Err(error @ (PutError::PropertiesTooLong(_) | PutError::BodyTooLarge { .. } | PutError::TopicTooLong(_))) => {
+        Err(error) if is_lasting(&error) => {
             error!(topic, group, offset, %error, "message can never come back");
             Revived::Gone
         }

@@ -85,8 +85,13 @@ pub fn of_broker(broker: &Arc<Broker>, request: &RemotingCommand) -> Answer {
             let mut stats = ConsumeStats::default();
             add_queues(broker, &group, &topic, config.write_queue_nums, false, &mut stats);
             for wrapper in stats.offset_table.values() {
-                body.total_diff += wrapper.broker_offset - wrapper.consumer_offset;
-                body.total_inflight_diff += wrapper.pull_offset - wrapper.consumer_offset;
+                // Consumers may commit any offset.
+                let (behind, in_flight) = (
+                    wrapper.broker_offset.saturating_sub(wrapper.consumer_offset),
+                    wrapper.pull_offset.saturating_sub(wrapper.consumer_offset),
+                );
+                body.total_diff = body.total_diff.saturating_add(behind);
+                body.total_inflight_diff = body.total_inflight_diff.saturating_add(in_flight);
             }
             of_group.push(stats);
         }

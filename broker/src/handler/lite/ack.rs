@@ -108,7 +108,9 @@ fn acknowledge(broker: &Broker, key: &QueueKey, header: &AckMessageRequestHeader
         }
         Acked::Older => {}
         Acked::UpTo(next) => {
-            if !broker.offsets.has_reset(queue, group, 0) {
+            // As Java's, the checks let the offset of the next message pass, also in a lite topic that has none yet.
+            let is_behind = next > broker.store.max_offset(queue, 0);
+            if !is_behind && !broker.offsets.has_reset(queue, group, 0) {
                 let step = broker.config().broker.consumer_offset_update_version_step;
                 broker.offsets.commit(queue, group, 0, next, step);
             }

@@ -11,10 +11,10 @@ use hypergol_store::PutError;
 use tracing::warn;
 
 use super::{existing_topic, illegal_queue};
-use crate::context::Broker;
+use crate::context::{Broker, now_ms};
 use crate::handler::{lite, refusal};
 use crate::pop::QueueKey;
-use crate::pop::checkpoint::MergeKey;
+use crate::pop::checkpoint::{MESSAGES_MAX, MergeKey};
 use crate::pop::journal::Turn;
 use crate::pop::order_info::Acked;
 use crate::pop::service::Committed;
@@ -22,8 +22,6 @@ use crate::stats::StatName;
 
 /// Acknowledgements of one request; clients send a few for each pop.
 const ACKS_MAX: usize = 10_000;
-/// Messages acknowledged by one request.
-const MESSAGES_MAX: usize = 100_000;
 
 type Refused = Box<RemotingCommand>;
 
@@ -115,19 +113,34 @@ pub(super) fn note_ack(
     let key = QueueKey::new(&ack.topic, &ack.consumer_group, ack.queue_id);
     let merge_key = MergeKey::of_ack(&ack, &broker.config().broker.broker_name);
     let due = handle.pop_time.saturating_add(handle.invisible_time);
-    let written = if broker.pop.buffer.ack(&merge_key, &[ack.ack_offset], &Committed::of(broker)) {
-        Ok(())
-    } else {
-        broker.pop.journal.ack(&ack, handle.revive_qid, due, turn).map(drop)
-    };
+    let written =
+        if broker.pop.buffer.ack(&merge_key, &[ack.ack_offset], &Committed::of(broker)) || is_impossible(broker, due) {
+            Ok(())
+        } else {
+            broker.pop.journal.ack(&ack, handle.revive_qid, due, turn).map(drop)
+        };
     left_flight(broker, &key, handle.pop_time, 1);
     written
+}
+
+/// Whether no message can become visible at `due`, ms since 1970: the handle is forged. Its acknowledgement would stay on
+/// the timer wheel for good. Java's store refuses it, and the answer is success all the same.
+fn is_impossible(broker: &Broker, due: i64) -> bool {
+    let delay_max = i64::from(broker.config().store.timer_max_delay_sec).saturating_mul(1000);
+    let impossible = due.saturating_sub(now_ms()) > delay_max;
+    if impossible {
+        warn!(due, "acknowledgement of a message that becomes visible beyond timerMaxDelaySec, passed over");
+    }
+    impossible
 }
 
 fn count(broker: &Broker, topic: &str, group: &str, messages: usize) {
     let messages = i64::try_from(messages).unwrap_or(i64::MAX);
     broker.stats.add_to_cluster(StatName::BrokerAckNums, messages);
-    broker.stats.add_to_group(StatName::GroupAckNums, topic, group, messages);
+    // Whoever acknowledges may name any group; the table is to have rows for those that there are.
+    if broker.groups.get(group).is_some() {
+        broker.stats.add_to_group(StatName::GroupAckNums, topic, group, messages);
+    }
 }
 
 /// Messages are in flight no longer; a pop that waits because there were too many goes on.
@@ -159,9 +172,8 @@ pub fn batch_ack(broker: &Arc<Broker>, request: &RemotingCommand, responder: Res
         return responder.error(ResponseCode::InvalidParameter, remark);
     }
     let mut ordered = Vec::new();
-    let mut room = MESSAGES_MAX;
     for ack in &acks {
-        match batch_part(broker, ack, &broker_name, &mut room) {
+        match batch_part(broker, ack, &broker_name) {
             Ok(order) => ordered.extend(order),
             Err(refused) => return responder.send(*refused),
         }
@@ -169,12 +181,8 @@ pub fn batch_ack(broker: &Arc<Broker>, request: &RemotingCommand, responder: Res
     if ordered.is_empty() { responder.success() } else { in_order(broker, ordered, responder) }
 }
 
-fn batch_part(
-    broker: &Broker,
-    ack: &BatchAck,
-    broker_name: &str,
-    room: &mut usize,
-) -> Result<Option<OrderAck>, Refused> {
+/// Acknowledgements of one pop of a queue: no more than that can have taken.
+fn batch_part(broker: &Broker, ack: &BatchAck, broker_name: &str) -> Result<Option<OrderAck>, Refused> {
     let mark = ack.retry.as_deref().unwrap_or_default();
     let kind = PopTopic::from_mark(mark)
         .ok_or_else(|| refusal(ResponseCode::SystemError, "getRetry fail, format is wrong"))?;
@@ -188,11 +196,10 @@ fn batch_part(
     let (min, max) = (broker.store.min_offset(&topic, ack.queue_id), broker.store.max_offset(&topic, ack.queue_id));
     let bits = ack.bit_set.iter().flat_map(|bits| bits.iter());
     let offsets = bits.filter_map(|bit| ack.start_offset.checked_add(i64::try_from(bit).ok()?));
-    let offsets: Vec<i64> = offsets.filter(|offset| (min..=max).contains(offset)).take(*room).collect();
+    let offsets: Vec<i64> = offsets.filter(|offset| (min..=max).contains(offset)).take(MESSAGES_MAX).collect();
     if offsets.is_empty() {
         return Ok(None);
     }
-    *room -= offsets.len();
     let key = QueueKey::new(&topic, &ack.consumer_group, ack.queue_id);
     if ack.revive_queue_id == ORDER_REVIVE_QUEUE {
         let (pop_time, invisible_time) = (ack.pop_time, ack.invisible_time);
@@ -211,11 +218,12 @@ fn batch_part(
     };
     let merge_key = MergeKey::of_batch_ack(&record, &broker.config().broker.broker_name);
     let offsets = &record.ack_offset_list;
-    if !broker.pop.buffer.ack(&merge_key, offsets, &Committed::of(broker)) {
-        let due = ack.pop_time.saturating_add(ack.invisible_time);
-        if let Err(error) = broker.pop.journal.batch_ack(&record, ack.revive_queue_id, due, Turn::OfConnection) {
-            warn!(topic = record.topic, group = record.consumer_group, %error, "acknowledgements cannot be written");
-        }
+    let due = ack.pop_time.saturating_add(ack.invisible_time);
+    if !broker.pop.buffer.ack(&merge_key, offsets, &Committed::of(broker))
+        && !is_impossible(broker, due)
+        && let Err(error) = broker.pop.journal.batch_ack(&record, ack.revive_queue_id, due, Turn::OfConnection)
+    {
+        warn!(topic = record.topic, group = record.consumer_group, %error, "acknowledgements cannot be written");
     }
     left_flight(broker, &key, ack.pop_time, offsets.len());
     Ok(None)
@@ -272,6 +280,7 @@ fn acknowledge(broker: &Broker, ack: &OrderAck) -> Done {
     let (key, pop) = (&ack.key, &broker.pop);
     let (topic, group, queue_id) = (&*key.topic, &*key.group, key.queue_id);
     count(broker, topic, group, ack.offsets.len());
+    let max_offset = broker.store.max_offset(topic, queue_id);
     let mut wrong = None;
     let mut moved = false;
     for offset in &ack.offsets {
@@ -289,7 +298,8 @@ fn acknowledge(broker: &Broker, ack: &OrderAck) -> Done {
                 moved = true;
                 if !broker.offsets.has_reset(topic, group, queue_id) {
                     let step = broker.config().broker.consumer_offset_update_version_step;
-                    broker.offsets.commit(topic, group, queue_id, next, step);
+                    // As Java's, the checks let the offset of the next message pass, which is not to be lost.
+                    broker.offsets.commit(topic, group, queue_id, next.min(max_offset), step);
                 }
             }
         }

@@ -138,7 +138,7 @@ impl Looking<'_> {
         let few = rest < self.config.broker.max_message_filter_num_for_notification.into();
         // What an expression makes of them only reading the messages would tell.
         let Some(filter) = filter.filter(|filter| few && filter.is_by_tags()) else { return true };
-        let offset = broker.store.max_offset(topic, queue_id) - rest;
+        let offset = broker.store.max_offset(topic, queue_id).saturating_sub(rest);
         let entries = broker.store.queue_entries(topic, queue_id, offset, ENTRIES);
         entries.iter().any(|entry| filter.matches_queue_entry(entry.tags_code))
     }

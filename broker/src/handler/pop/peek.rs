@@ -74,19 +74,20 @@ impl Peek<'_> {
         let Ok(queue_id) = i32::try_from(queue_id) else { return };
         let key = QueueKey::new(topic, &self.header.consumer_group, queue_id);
         let rest = self.broker.pop.unpopped(self.broker, &key);
-        self.rest += rest;
+        // Consumers may commit any offset.
+        self.rest = self.rest.saturating_add(rest);
         let max_messages = u32::try_from(self.room()).unwrap_or(0);
         if max_messages == 0 {
             return;
         }
-        let offset = self.broker.store.max_offset(topic, queue_id) - rest;
+        let offset = self.broker.store.max_offset(topic, queue_id).saturating_sub(rest);
         let request = GetRequest { topic, queue_id, offset, max_messages, max_bytes: BYTES_MAX };
         let mut result = self.broker.store.get(&request, &MatchAll);
         if matches!(result.status, GetStatus::OffsetTooSmall | GetStatus::OffsetOverflowBadly) {
             let request = GetRequest { offset: result.next_begin_offset, ..request };
             result = self.broker.store.get(&request, &MatchAll);
         }
-        self.bytes += i64::from(result.bytes);
+        self.bytes = self.bytes.saturating_add(result.bytes.into());
         self.messages.extend(result.messages);
     }
 

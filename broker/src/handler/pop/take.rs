@@ -292,6 +292,11 @@ impl Run {
         usize::try_from(self.header.max_msg_nums).unwrap_or(0).saturating_sub(self.messages.len())
     }
 
+    /// Counts messages that are left. Consumers may commit any offset.
+    fn leave(&mut self, messages: i64) {
+        self.rest = self.rest.saturating_add(messages);
+    }
+
     fn saw(&mut self, max_offset: Option<i64>, next_offset: i64) {
         self.seen.push(Seen { target: self.at, max_offset, next_offset });
     }
@@ -303,7 +308,7 @@ impl Run {
         let max_offset = broker.store.max_offset(topic, queue_id);
         let Some(_lock) = pop.locks.try_lock(key) else {
             if !self.header.order {
-                self.rest += max_offset.saturating_sub(self.begin(broker, key, false));
+                self.leave(max_offset.saturating_sub(self.begin(broker, key, false)));
             }
             self.saw(None, 0);
             return Ok(());
@@ -313,7 +318,7 @@ impl Run {
         {
             let begin = self.begin(broker, key, false);
             warn!(topic, group, queue_id, "too many messages are not acknowledged, none is popped");
-            self.rest += max_offset.saturating_sub(begin);
+            self.leave(max_offset.saturating_sub(begin));
             return Ok(());
         }
         let mut offset = match self.take_reset(broker, key) {
@@ -327,7 +332,7 @@ impl Run {
             pop.in_flight.clear(key);
         }
         if self.room() == 0 {
-            self.rest += max_offset.saturating_sub(offset);
+            self.leave(max_offset.saturating_sub(offset));
             self.saw(Some(max_offset), offset);
             return Ok(());
         }
@@ -352,7 +357,7 @@ impl Run {
         let next = result.next_begin_offset;
         match result.status {
             GetStatus::Found if !self.account_for(broker, target, offset, &result) => {
-                self.rest += i64::from(result.count);
+                self.leave(result.count.into());
                 return Ok(());
             }
             GetStatus::Found => self.hand_out(broker, target, offset, &result),
@@ -377,7 +382,7 @@ impl Run {
             // Tried again when something arrives.
             _ => {}
         }
-        self.rest += result.max_offset.saturating_sub(next).max(0);
+        self.leave(result.max_offset.saturating_sub(next).max(0));
         self.saw(Some(result.max_offset), next);
         Ok(())
     }
