@@ -32,6 +32,8 @@ const SCHEDULE_QUEUES: i32 = 18;
 const BENCHMARK_QUEUES: i32 = 1024;
 /// Changed topics that may wait to be registered; beyond it a full registration is made instead.
 const CHANGED_MAX: usize = 4096;
+/// Most queues that a topic may have; Java sets no limit and fails where it runs out of files.
+pub const QUEUES_MAX: i32 = 65_535;
 
 /// Whether a topic keeps the last message of each key only, by its attribute `cleanup.policy`.
 pub fn is_compacted(topic: &TopicConfig) -> bool {

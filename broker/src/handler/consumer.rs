@@ -13,6 +13,7 @@ use hypergol_remoting::protocol::header::offset::{
 use hypergol_remoting::{RemotingCommand, Responder, ResponseCode};
 
 use crate::context::Broker;
+use crate::topics::QUEUES_MAX;
 
 /// GET_CONSUMER_LIST_BY_GROUP: the client ids of a group, by which its members share the queues.
 pub fn consumer_list(broker: &Arc<Broker>, request: RemotingCommand, responder: Responder) {
@@ -85,6 +86,11 @@ pub fn update_offset(broker: &Arc<Broker>, request: RemotingCommand, responder: 
         Ok(header) => header,
         Err(error) => return responder.error(ResponseCode::SystemError, error.to_string()),
     };
+    // Java takes any; each would stay in consumerOffset.json.
+    if !(-1..QUEUES_MAX).contains(&header.queue_id) {
+        let remark = format!("QueueId {} is illegal, topic is {topic}", header.queue_id);
+        return responder.error(ResponseCode::InvalidParameter, remark);
+    }
     let config = broker.config();
     if config.broker.use_server_side_reset_offset && broker.offsets.has_reset(topic, group, header.queue_id) {
         let answer = RemotingCommand::success().with_remark("Offset has been previously reset");

@@ -26,11 +26,10 @@ use tracing::info;
 
 use crate::error::BrokerError;
 use crate::persist::{self, ConfigFile, ConfigWriter, WrittenCallback};
+use crate::topics::QUEUES_MAX;
 
 /// Name of the file.
 const FILE: &str = "topicQueueMapping.json";
-/// Logical queues of a topic.
-const QUEUES_MAX: i32 = 65_535;
 
 /// The mappings of all static topics that this broker knows.
 pub struct StaticTopics {

@@ -19,10 +19,8 @@ use hypergol_remoting::{RemotingCommand, Responder, ResponseCode};
 use super::attributes::{self, Attributes};
 use super::{Answer, Refusal, answer, answer_blocking, broker_name, json, when_written};
 use crate::context::Broker;
+use crate::topics::QUEUES_MAX;
 use crate::{lite, names};
-
-/// Most queues that a topic may get here; Java sets no limit and fails where it runs out of files.
-const QUEUES_MAX: i32 = 65_535;
 
 /// UPDATE_AND_CREATE_TOPIC (17).
 pub fn update(broker: &Arc<Broker>, request: &RemotingCommand, responder: Responder) {
