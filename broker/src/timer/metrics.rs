@@ -40,11 +40,11 @@ impl TimerMetrics {
             timing.insert(topic.to_owned(), Metric { count: 0, time_stamp: now });
         }
         if let Some(metric) = timing.get_mut(topic) {
-            metric.count += number;
+            metric.count = metric.count.saturating_add(number);
             metric.time_stamp = now;
         }
-        table.data_version.counter += 1;
-        table.data_version.timestamp = now;
+        let state_version = table.data_version.state_version;
+        table.data_version.next_version(state_version);
         self.changed.store(true, Ordering::Relaxed);
     }
 
@@ -91,7 +91,7 @@ impl TimerMetrics {
             if unit.slot_time_ms >= from_ms
                 && let Some(Some((_, count))) = counts.get_mut(&unit.topic_hash)
             {
-                *count += i64::from(unit.weight());
+                *count = i64::saturating_add(*count, unit.weight().into());
             }
         })?;
         let mut table = self.table.lock();

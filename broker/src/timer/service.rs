@@ -496,6 +496,14 @@ fn first_read_time(files: &TimerStore, known_ms: i64, now_step: i64) -> i64 {
         return now_step;
     }
     let oldest = now_step - (2 * WINDOW_STEPS - BLANK_STEPS) * precision_ms;
+    if known_ms > now_step + WINDOW_STEPS * precision_ms {
+        // From there on nothing would be delivered before that time.
+        warn!(
+            known_ms,
+            oldest, "config/timercheck is of a time to come; what is on the timer wheel is delivered again"
+        );
+        return oldest.max(precision_ms);
+    }
     if known_ms < oldest {
         warn!(known_ms, oldest, "timers due long ago are no longer on the wheel");
     }
@@ -505,7 +513,13 @@ fn first_read_time(files: &TimerStore, known_ms: i64, now_step: i64) -> i64 {
 /// Which message of the timer topic is enqueued first: the one behind the newest of the timer log where the checkpoint is
 /// older.
 fn first_queue_offset(store: &MessageStore, recovered: &RecoveredTimers) -> i64 {
-    let known = recovered.checkpoint.queue_offset;
+    let mut known = recovered.checkpoint.queue_offset;
+    let max = store.max_offset(TIMER_TOPIC, TIMER_QUEUE).max(0);
+    if known > max {
+        // It names what is on disk only.
+        warn!(known, max, "config/timercheck tells of messages that the timer topic does not have");
+        known = 0;
+    }
     let Some(last) = recovered.last else { return known };
     let mut buffer = Vec::new();
     let queue_offset = match store.read_record(last.physical_offset, last.size, &mut buffer) {

@@ -31,6 +31,7 @@ pub struct TimerLog {
     file_size: i64,
     disk: Arc<dyn Disk>,
     cache: FileCache,
+    has_gap: bool,
     state: Mutex<State>,
 }
 
@@ -72,8 +73,14 @@ impl TimerLog {
             file_size,
             disk,
             cache: FileCache::new(OPEN_FILES),
+            has_gap: run > 0,
             state: Mutex::new(state),
         })
+    }
+
+    /// Whether files were missing between others when the log was opened: entries of messages that wait may be lost.
+    pub fn has_gap(&self) -> bool {
+        self.has_gap
     }
 
     /// Bytes of a file.
@@ -312,7 +319,8 @@ fn list(folder: &Path, file_size: i64) -> Result<Vec<i64>, StoreError> {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
         let start = name.to_str().filter(|name| name.len() == 20).and_then(|name| name.parse::<i64>().ok());
-        let Some(start) = start.filter(|start| *start >= 0 && start % file_size == 0) else {
+        let has_end = |start: i64| start.checked_add(file_size).is_some();
+        let Some(start) = start.filter(|start| *start >= 0 && start % file_size == 0 && has_end(*start)) else {
             tracing::warn!(file = %entry.path().display(), "not a file of the timer log, ignored");
             continue;
         };

@@ -37,7 +37,7 @@ pub(super) fn recover(
     is_new: bool,
     physical_end: i64,
 ) -> Result<Recovered, StoreError> {
-    let mut recovered = Recovered { checkpoint: *checkpoint, ..Recovered::default() };
+    let mut recovered = Recovered { checkpoint: *checkpoint, incomplete: log.has_gap(), ..Recovered::default() };
     if is_of_other_precision(wheel, log)? {
         // Its chains join other messages than slots of this length do.
         tracing::warn!(precision_ms = wheel.precision_ms(), "the timer wheel is of another precision, made anew");
