@@ -45,6 +45,9 @@ impl CommitLog {
                 self.flushed.fail(FlushError::FlushFailed);
                 return;
             }
+            if segment.end() <= target {
+                segment.mapping().sealed();
+            }
         }
         self.flushed.raise(target);
     }

@@ -37,6 +37,11 @@ impl Mapping {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "file is shorter than its mapping"));
         }
         let map = MmapOptions::new().len(length).map_raw(file)?;
+        if published < length {
+            // Appending may overtake the thread that makes pages ready. The kernel would take that for reading in order and
+            // make folios of 2 MiB ahead, of which every first write to a page walks the whole folio: 12 us instead of 3.
+            let _ = map.advise(memmap2::Advice::Random);
+        }
         let mapping = Arc::new(Mapping { map, published: AtomicUsize::new(published) });
         let writer = Writer { mapping: mapping.clone(), cursor: published };
         Ok((mapping, writer))
@@ -75,6 +80,11 @@ impl Mapping {
         }
         #[cfg(not(target_os = "linux"))]
         let _ = (start, length);
+    }
+
+    /// Nothing is appended any more: the kernel may read ahead of those who read on.
+    pub fn sealed(&self) {
+        let _ = self.map.advise(memmap2::Advice::Normal);
     }
 
     /// Has the kernel map `length` bytes at `start`, a multiple of the page size, for reading, if all of them are in the
