@@ -330,6 +330,32 @@ fn messages_without_a_producer_to_ask_are_given_up_too() {
 }
 
 #[test]
+fn a_half_message_without_room_for_a_count_is_asked_for_once_and_holds_up_no_other() {
+    let node = Node::start_with(eager);
+    let mut asked = producer(&node, "p");
+    let mut client = node.connect();
+    // The longest that is taken.
+    let accepts =
+        |length: usize, client: &mut Client| try_half(client, "long", &[("pad", &"x".repeat(length))]).code == 0;
+    assert!((31_000..32_767).rev().any(|length| accepts(length, &mut client)));
+    assert!((31_000..32_767).rev().any(|length| {
+        let immune = [("CHECK_IMMUNITY_TIME_IN_SECONDS", "3600"), ("pad", &"x".repeat(length))];
+        try_half(&mut client, "immune", &immune).code == 0
+    }));
+    send_half(&mut client, "short", &[]);
+    let mut keys = std::collections::BTreeSet::new();
+    while keys.len() < 3 {
+        let (half, _) = question(&mut asked);
+        if keys.insert(half.key.clone()) {
+            assert_eq!(end(&mut client, &half, COMMIT).0, 0);
+        }
+    }
+    wait_until(|| visible(&node) == 3);
+    assert_eq!(node.broker.store.max_offset(GIVEN_UP, 0), 2);
+    node.stop();
+}
+
+#[test]
 fn an_immune_message_is_not_asked_for_and_holds_up_no_other() {
     let node = Node::start_with(eager);
     let mut client = producer(&node, "p1");

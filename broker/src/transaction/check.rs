@@ -277,7 +277,11 @@ impl<'a> Pass<'a> {
             // Those behind it were sent later.
             None if age <= self.timeout_ms => return Step::End,
             Some(seconds) if age <= seconds.map_or(self.timeout_ms, |seconds| seconds.saturating_mul(1000)) => {
-                return self.done(self.put_back(&half.deferred(), offset).map(drop), next);
+                let put = match self.put_back(&half.deferred(), offset) {
+                    Err(PutError::PropertiesTooLong(_)) => self.ask_once(half, offset),
+                    put => put.map(drop),
+                };
+                return self.done(put, next);
             }
             _ => {}
         }
@@ -308,14 +312,37 @@ impl<'a> Pass<'a> {
     /// Puts a counted copy back and asks a producer about it.
     fn ask(&self, half: &Half<'_>, offset: i64, times: i32) -> Result<(), PutError> {
         let copy = half.checked(times);
-        let at = self.put_back(&copy, offset)?;
+        let at = match self.put_back(&copy, offset) {
+            Err(PutError::PropertiesTooLong(_)) => return self.ask_once(half, offset),
+            put => put?,
+        };
+        self.ask_producer(half, &copy, &at);
+        Ok(())
+    }
+
+    /// Asks a producer about a half message whose properties leave no room to count it, and gives it up. It can still be
+    /// decided where it is. Java tries again for good, and checks none behind it.
+    fn ask_once(&self, half: &Half<'_>, offset: i64) -> Result<(), PutError> {
+        self.give_up(half)?;
+        let record = half.record();
+        let at = Appended {
+            physical_offset: record.physical_offset(),
+            size: i32::try_from(record.size()).unwrap_or(i32::MAX),
+            queue_offset: offset,
+            store_timestamp: record.store_timestamp(),
+        };
+        self.ask_producer(half, &half.given_up(), &at);
+        Ok(())
+    }
+
+    /// Asks a producer of the group about the copy of a half message that was stored at `at`.
+    fn ask_producer(&self, half: &Half<'_>, copy: &Outcome<'_>, at: &Appended) {
         let group = half.property(property::PRODUCER_GROUP).unwrap_or_default();
-        let question = half::question(half, &copy, &at, &self.broker_name);
+        let question = half::question(half, copy, at, &self.broker_name);
         match self.producer(group) {
             Some(producer) => producer.oneway(question),
             None => warn!(group, topic = half.real_topic, "no producer of the group can be asked about a transaction"),
         }
-        Ok(())
     }
 
     /// A producer of the group that reads what it is sent.
