@@ -546,7 +546,14 @@ fn revive_message(broker: &Broker, point: &PopCheckPoint, offset: i64) -> Revive
         properties: &properties.encode(),
         ..record.message()
     };
-    match broker.store.put(&message) {
+    let stored = match broker.store.put(&message) {
+        // What is added here may be a few bytes too much. The message counts more.
+        Err(PutError::PropertiesTooLong(_)) => {
+            broker.store.put(&NewMessage { properties: record.properties(), ..message })
+        }
+        stored => stored,
+    };
+    match stored {
         Ok(appended) => {
             let key = QueueKey::new(topic, group, point.queue_id);
             broker.pop.in_flight.subtract(&key, point.pop_time, 1);

@@ -4,10 +4,10 @@ use hypergol_broker::context::now_ms;
 use hypergol_remoting::RequestCode as R;
 use hypergol_remoting::pop_handle::{ORDER_REVIVE_QUEUE, PopHandle};
 
-use crate::common::TestBroker;
 use crate::common::pops::{
     Pop, Popped, ack_request, change_request, committed, handle_request, pop_something, popped, send,
 };
+use crate::common::{TestBroker, records};
 use crate::seeds::ask;
 use crate::watch;
 
@@ -71,6 +71,24 @@ async fn only_what_was_not_acknowledged_comes_back() {
     assert_eq!(back.iter().map(|message| message.body.as_str()).collect::<Vec<_>>(), ["b"]);
     broker.server.shutdown().await;
     watch::no_panics();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_without_room_for_another_property_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = TestBroker::start(folder.path(), CONF).await;
+    let mut length = 32_700;
+    while broker.send("T", &format!("pad\u{1}{}\u{2}", "x".repeat(length)), "long").await.code != 0 {
+        length -= 1;
+    }
+    let pop = Pop { queue_id: 0, invisible_ms: 1_500, ..Pop::default() };
+    assert_eq!(pop_something(&broker, &pop).await.len(), 1);
+    // There is no room for its handle either: clients make one.
+    let waits = Pop { poll_ms: 10_000, ..pop };
+    let answer = broker.call(waits.request()).await;
+    let back = records(&answer);
+    assert_eq!((back[0].body(), back[0].reconsume_times()), (&b"long"[..], 1));
+    broker.server.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
