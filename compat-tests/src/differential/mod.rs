@@ -204,8 +204,7 @@ pub fn run(java: Addresses, ours: Addresses, broker: &str, seed: u64, steps: usi
 
 fn ask_both(sides: &mut [Side; 2], request: &Request, step: usize, tally: &mut Tally) -> Result<[Answer; 2]> {
     let begun = Instant::now();
-    if let Some(question) = script::length_of_queue(request) {
-        // A pop cannot be asked again: the queue has to have what was sent.
+    if let Some(question) = script::question_before(request) {
         let mut answers = ask(sides, &question, step)?;
         while begun.elapsed() < PATIENCE && !alike(&question, &answers) {
             std::thread::sleep(PAUSE);

@@ -15,7 +15,7 @@ use super::request::{Known, Request};
 
 mod pops;
 
-pub use pops::length_of_queue;
+pub use pops::question_before;
 use pops::{ORDERED_GROUPS, POPPING_GROUPS};
 
 /// Topics that are made before the script begins.

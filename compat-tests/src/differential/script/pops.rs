@@ -161,12 +161,21 @@ impl Script {
     }
 }
 
-/// For a pop: the question how long the queue is.
-pub fn length_of_queue(request: &Request) -> Option<Request> {
-    if request.code != 200_050 {
-        return None;
-    }
-    let (topic, queue) = (request.fields.get("topic")?, request.fields.get("queueId")?);
+/// What must be alike before a request that cannot be asked again: for a pop how long the queue is, for a change of an
+/// offset the offset, because Java commits what was popped a moment later.
+pub fn question_before(request: &Request) -> Option<Request> {
+    let field = |name| request.fields.get(name);
+    let (topic, queue) = (field("topic")?, field("queueId")?);
     let queue = if queue == ANY_QUEUE { "0" } else { queue };
-    Some(Request::new(30, "GET_MAX_OFFSET", &[("topic", topic), ("queueId", &queue)]).reads())
+    let of_queue: [(&str, &dyn ToString); 2] = [("topic", topic), ("queueId", &queue)];
+    let question = match request.code {
+        200_050 => Request::new(30, "GET_MAX_OFFSET", &of_queue),
+        15 => {
+            let mut question = Request::new(14, "QUERY_CONSUMER_OFFSET", &of_queue);
+            question.fields.insert("consumerGroup".to_owned(), field("consumerGroup")?.clone());
+            question
+        }
+        _ => return None,
+    };
+    Some(question.reads())
 }
