@@ -101,3 +101,25 @@ async fn offsets_of_queues_that_cannot_be_are_not_kept() {
     assert_eq!(field(&broker.call(asked).await, "offset"), "1");
     broker.server.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn timers_come_whatever_the_timercheck_says() {
+    watch::panics();
+    for (read_time_ms, queue_offset) in [(i64::MAX, i64::MAX), (now_ms() + (1 << 40), 1 << 40), (i64::MIN, -1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let broker = TestBroker::start(folder.path(), FAST).await;
+        let soon = properties(&[("TIMER_DELAY_MS", "1500")]);
+        assert_eq!(broker.call(send_request("Soon", &soon, "soon")).await.code, 0);
+        broker.server.shutdown().await;
+        let path = folder.path().join("config/timercheck");
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[..8].copy_from_slice(&read_time_ms.to_be_bytes());
+        bytes[16..24].copy_from_slice(&queue_offset.to_be_bytes());
+        std::fs::write(&path, bytes).unwrap();
+        let broker = TestBroker::start(folder.path(), FAST).await;
+        broker.wait_until(|broker| broker.store.max_offset("Soon", 0) > 0).await;
+        timers_still_go(&broker).await;
+        broker.server.shutdown().await;
+    }
+    watch::no_panics();
+}
