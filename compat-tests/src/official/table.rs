@@ -46,7 +46,7 @@ pub struct Row {
     pub seconds: f32,
     /// When it runs.
     pub set: Set,
-    /// Why `ours` is not a pass.
+    /// Why `ours` is not a pass, or one at the second attempt only at times.
     pub why: String,
 }
 
