@@ -15,8 +15,10 @@ use tokio::sync::Notify;
 
 use crate::deadlines::{self, Deadlines};
 use crate::filter::SubscriptionFilter;
+use crate::held_bytes::HeldBytes;
 
-/// Pulls that may wait at a time. One takes about 1.5 KB, so the table stays below 400 MB.
+/// Pulls that may wait at a time. One takes about 1.5 KB, so the table stays below 400 MB; longer ones are counted by
+/// [`HeldBytes`].
 const HELD_MAX: usize = 262_144;
 /// Messages that a waiting pull does not want make it wake within this time, so that its consumer moves on. Java looks
 /// at all waiting pulls at this interval.
@@ -24,7 +26,7 @@ const SKIP_DELAY: Duration = Duration::from_secs(5);
 
 /// A pull that waits.
 pub struct HeldPull {
-    /// The request as it came.
+    /// The request as it came; while it waits it has no body.
     pub request: RemotingCommand,
     /// Answers it.
     pub responder: Responder,
@@ -60,6 +62,7 @@ struct Table {
     queues: HashMap<String, HashMap<i32, Vec<u64>>>,
     rows: HashMap<u64, Row>,
     deadlines: Deadlines,
+    bytes: HeldBytes,
     next_id: u64,
     closed: bool,
 }
@@ -83,10 +86,11 @@ impl HeldPulls {
 
     /// Has a pull wait. `readable` is asked once it waits: messages may have arrived since it was found that there are
     /// none. Returns the pull when the table is full or closed.
-    pub fn hold(&self, pull: Box<HeldPull>, readable: impl FnOnce(&str, i32) -> i64) -> Result<(), Box<HeldPull>> {
+    pub fn hold(&self, mut pull: Box<HeldPull>, readable: impl FnOnce(&str, i32) -> i64) -> Result<(), Box<HeldPull>> {
+        pull.request.detach_header();
         let (topic, queue_id, offset) = (pull.topic.clone(), pull.queue_id, pull.offset);
         let mut table = self.table.lock();
-        if table.closed || table.rows.len() >= HELD_MAX {
+        if table.closed || table.rows.len() >= HELD_MAX || !table.bytes.add(&pull.request) {
             return Err(pull);
         }
         let (id, sooner) = table.insert(pull);
@@ -175,6 +179,7 @@ impl Table {
 
     fn remove(&mut self, id: u64) -> Option<Box<HeldPull>> {
         let pull = self.rows.remove(&id)?.pull;
+        self.bytes.remove(&pull.request);
         self.deadlines.remove(pull.deadline, id);
         if let Some(queues) = self.queues.get_mut(&pull.topic) {
             if let Some(queue) = queues.get_mut(&pull.queue_id) {

@@ -15,6 +15,7 @@ pub mod error;
 pub mod filter;
 pub mod groups;
 pub mod handler;
+pub mod held_bytes;
 pub mod held_requests;
 pub mod lite;
 pub mod names;

@@ -18,6 +18,7 @@ use super::QueueKey;
 use super::retry::normal_topic;
 use crate::deadlines::{self, Deadlines};
 use crate::filter::SubscriptionFilter;
+use crate::held_bytes::HeldBytes;
 use crate::retry::RETRY_PREFIX;
 
 /// Property of a message that came back: the group it comes back to.
@@ -28,7 +29,7 @@ pub type HeldFilter = Arc<SubscriptionFilter>;
 
 /// A request that waits.
 pub struct HeldPop {
-    /// The request as it came.
+    /// The request as it came; while it waits it has no body.
     pub request: RemotingCommand,
     /// Answers it.
     pub responder: Responder,
@@ -72,6 +73,7 @@ struct Table {
     /// Topic to group to number of its rows.
     groups: HashMap<Arc<str>, HashMap<Arc<str>, usize>>,
     deadlines: Deadlines,
+    bytes: HeldBytes,
     next_id: u64,
     closed: bool,
 }
@@ -108,10 +110,12 @@ impl HeldPops {
 
     /// Has a request wait; gives it back when there is no room. The caller looks afterwards whether something came in
     /// between, and calls [`Self::wake`] then.
-    pub fn hold(&self, pop: Box<HeldPop>, room: Room) -> Result<(), Box<HeldPop>> {
+    pub fn hold(&self, mut pop: Box<HeldPop>, room: Room) -> Result<(), Box<HeldPop>> {
+        pop.request.detach_header();
         let mut table = self.table.lock();
         let waiting = table.of_key.get(&pop.key).map_or(0, BTreeSet::len);
-        if table.closed || table.rows.len() >= room.total || waiting > room.each {
+        let full = table.rows.len() >= room.total || waiting > room.each;
+        if table.closed || full || !table.bytes.add(&pop.request) {
             return Err(pop);
         }
         let sooner = table.insert(pop);
@@ -208,6 +212,7 @@ impl Table {
 
     fn remove(&mut self, id: u64) -> Option<Box<HeldPop>> {
         let pop = self.rows.remove(&id)?;
+        self.bytes.remove(&pop.request);
         self.deadlines.remove(pop.deadline, id);
         if let Some(rows) = self.of_key.get_mut(&pop.key) {
             rows.remove(&(pop.deadline, id));

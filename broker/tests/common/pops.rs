@@ -77,7 +77,7 @@ pub fn popped(answer: &RemotingCommand) -> Vec<Popped> {
             }
         });
         Popped {
-            body: String::from_utf8(record.body().to_vec()).unwrap(),
+            body: String::from_utf8_lossy(record.body()).into_owned(),
             topic: record.topic().to_owned(),
             offset: record.queue_offset(),
             times: record.reconsume_times(),

@@ -103,6 +103,18 @@ impl RemotingCommand {
         Self::request(code).with_header(header)
     }
 
+    /// Makes a received command fit to be kept: it loses its body, and no longer holds the buffer it was read into, which
+    /// may hold other commands, too.
+    pub fn detach_header(&mut self) {
+        self.body = Bytes::new();
+        self.fields.detach();
+    }
+
+    /// Bytes of memory that the header takes, without those of the struct.
+    pub fn header_bytes(&self) -> usize {
+        self.fields.bytes() + self.remark.as_ref().map_or(0, String::len)
+    }
+
     /// An answer. The responder gives it opaque and serialize type of its request.
     pub fn response(code: ResponseCode) -> Self {
         Self::new(code as i32, FLAG_RESPONSE)

@@ -54,6 +54,16 @@ impl ExtFields {
         Self { received: header, ..Self::default() }
     }
 
+    /// Copies the fields out of the frame they came in, which is freed.
+    pub(crate) fn detach(&mut self) {
+        self.received = ByteString::from(&*self.received);
+    }
+
+    /// Bytes of the header they lie in, and of what was added.
+    pub(crate) fn bytes(&self) -> usize {
+        self.received.len() + self.added.len() + self.entries.len() * size_of::<(Span, Span)>()
+    }
+
     /// Number of entries, duplicates included.
     pub fn len(&self) -> usize {
         self.entries.len()
