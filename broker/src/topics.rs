@@ -303,6 +303,11 @@ impl Topics {
         self.file.written(written);
     }
 
+    /// Calls `written` when all that was changed so far is on disk.
+    pub fn when_written(&self, written: WrittenCallback) {
+        self.file.written(written);
+    }
+
     /// Removes a topic; false when there is none. `written` is called when that is on disk.
     pub fn delete(&self, name: &str, written: WrittenCallback) -> bool {
         let change = self.change.lock();

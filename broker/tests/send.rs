@@ -56,6 +56,19 @@ async fn the_broker_chooses_a_queue_where_the_client_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_topic_is_on_disk_before_the_send_that_makes_it_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = TestBroker::start(folder.path(), "").await;
+    for number in 0..20 {
+        let topic = format!("New{number}");
+        assert_eq!(broker.call(send_with(&send_header(&topic, ""), &b"x"[..])).await.code, 0);
+        let text = std::fs::read_to_string(folder.path().join("config/topics.json")).unwrap();
+        assert!(text.contains(&format!("\"{topic}\"")), "{text}");
+    }
+    broker.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_that_are_paths_touch_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let broker = TestBroker::start(&folder.path().join("store"), "").await;

@@ -28,6 +28,14 @@ const LOCK_TIME_MAX_MS: i64 = 10_000_000;
 const UNIT: i32 = 1;
 const UNIT_SUBSCRIPTION: i32 = 2;
 
+/// Where a message goes.
+pub(super) struct Destination {
+    /// The topic's settings.
+    pub topic: Arc<TopicConfig>,
+    /// This send created it.
+    pub is_new: bool,
+}
+
 /// The topic's settings; it is created where that is allowed.
 pub(super) fn topic(
     broker: &Broker,
@@ -35,7 +43,7 @@ pub(super) fn topic(
     header: &SendMessageRequest<'_>,
     request: &RemotingCommand,
     responder: &Responder,
-) -> Result<Arc<TopicConfig>, Refused> {
+) -> Result<Destination, Refused> {
     if is_busy(broker, config) {
         let remark = "[REJECTREQUEST]system busy, start flow control for a while";
         return Err(refuse(config, ResponseCode::SystemBusy, remark));
@@ -52,7 +60,7 @@ pub(super) fn sendable(
     config: &BrokerSettings,
     header: &SendMessageRequest<'_>,
     responder: &Responder,
-) -> Result<Arc<TopicConfig>, Refused> {
+) -> Result<Destination, Refused> {
     let keys = &config.broker;
     let start = keys.start_accept_send_request_time_stamp;
     if start > 0 && now_ms() < start {
@@ -78,6 +86,7 @@ pub(super) fn sendable(
         let remark = "the topic of the timer wheel is the broker's own; send with a delivery time instead";
         return Err(refuse(config, ResponseCode::MessageIllegal, remark));
     }
+    let is_new = known.is_none();
     let Some(topic) = known.or_else(|| create(broker, config, header, responder)) else {
         let remark = format!("topic[{name}] not exist, apply first please!{FAQ}");
         return Err(refuse(config, ResponseCode::TopicNotExist, remark));
@@ -92,7 +101,7 @@ pub(super) fn sendable(
         warn!(remark, "send refused");
         return Err(refuse(config, ResponseCode::InvalidParameter, remark));
     }
-    Ok(topic)
+    Ok(Destination { topic, is_new })
 }
 
 /// Whether the append lock has been held for so long that more messages would only queue up.

@@ -23,6 +23,7 @@ use tracing::info;
 
 pub(super) use self::answer::response;
 use self::answer::{Answer, refuse};
+use self::check::Destination;
 use self::properties::Properties;
 use crate::config::BrokerSettings;
 use crate::context::{Broker, now_ms};
@@ -49,7 +50,16 @@ pub fn send(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
         Err(refused) => return responder.error(ResponseCode::NotLeaderForQueue, refused.to_string()),
     };
     let checked = check::topic(broker, &config, &header, &request, &responder);
-    let stored = checked.and_then(|topic| {
+    if checked.as_ref().is_ok_and(|destination| destination.is_new) {
+        // A kill must not leave messages of a topic that nobody knows.
+        return broker.topics.when_written(Box::new(move |written| match written {
+            Ok(()) => responder.resume(request),
+            Err(error) => {
+                responder.error(ResponseCode::SystemError, format!("topic created, but not written: {error}"));
+            }
+        }));
+    }
+    let stored = checked.and_then(|Destination { topic, .. }| {
         let is_logical = logical.is_some();
         let send = Send { broker, config: &config, header: &header, request: &request, topic: &topic, is_logical };
         if header.batch { batch::store(&send, &responder) } else { send.store(&responder) }
@@ -84,7 +94,7 @@ pub(super) fn check_reply(
     header: &SendMessageRequest<'_>,
     responder: &Responder,
 ) -> Result<Arc<TopicConfig>, Refused> {
-    check::sendable(broker, config, header, responder)
+    check::sendable(broker, config, header, responder).map(|destination| destination.topic)
 }
 
 /// A send whose topic was checked.
