@@ -122,8 +122,8 @@ fn what_does_not_fit_is_refused() {
     assert!(matches!(refused(message("", 0, b"", b"")), PutError::TopicTooLong(0)));
     let topic = String::from_utf8(long.clone()).unwrap();
     assert!(matches!(refused(message(&topic, 0, b"", b"")), PutError::TopicTooLong(_)));
-    assert!(matches!(refused(message("a/b", 0, b"", b"")), PutError::Io(_)));
-    assert!(matches!(refused(message("T", -1, b"", b"")), PutError::Io(_)));
+    assert!(matches!(refused(message("a/b", 0, b"", b"")), PutError::IllegalQueue(_)));
+    assert!(matches!(refused(message("T", -1, b"", b"")), PutError::IllegalQueue(_)));
     assert_eq!(store.max_physical_offset(), 0);
     // A topic beyond 127 bytes makes a version 2 record.
     let topic = &topic[..200];
