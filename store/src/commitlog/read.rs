@@ -77,8 +77,9 @@ impl RecordReader<'_> {
             () if !wanted(record) => Some(Lookup::Unwanted),
             () => None,
         };
-        let resident = log.is_resident(offset);
-        if resident || (size <= COPY_MAX && log.warm.covers(segment, offset, size, self.second)) {
+        // Who may wait has met what is not cached; reading it by system calls also makes the kernel read ahead.
+        let may_be_warm = self.patience == Patience::None && size <= COPY_MAX;
+        if log.is_resident(offset) || (may_be_warm && log.warm.covers(segment, offset, size, self.second)) {
             let Some(bytes) = segment.bytes(offset, size) else { return Ok(Lookup::Missing) };
             if let Some(refused) = judge(bytes) {
                 return Ok(refused);

@@ -3,8 +3,8 @@
 //! Reading the mapping costs no system call, but where the page is not in the cache the thread waits for the disk, and with
 //! it every connection it serves. So the log is looked at in windows: the first record read from a window is read by a
 //! system call; when another follows within a second or two, the kernel is asked whether the whole window is cached, and to
-//! map it in one go. For as long its records are read from the mapping. A window that is left alone is asked for again, as
-//! the kernel may have dropped it.
+//! map it in one go. For as long its records are read from the mapping. Where the window is not cached the kernel is asked
+//! more and more rarely. A window that is left alone starts anew, as the kernel may have dropped it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -20,12 +20,39 @@ const PLACES: usize = 4096;
 /// Seconds since the log was opened, wrapping.
 pub(super) type Second = u16;
 
+/// What is known of a window: its number (47 bits), the [`Second`] of its last read (12 bits), and how often it was read
+/// (5 bits) or [`MAPPED`].
+#[derive(Clone, Copy)]
+struct Known(u64);
+
+const SECONDS: u64 = (1 << 12) - 1;
+const READS: u64 = (1 << 5) - 1;
+/// In place of the number of reads: the window is mapped.
+const MAPPED: u64 = READS;
+/// Where counting ends, to go on at half of it.
+const READS_MAX: u64 = 16;
+
+impl Known {
+    /// That of no window: there is none of this number.
+    const NOTHING: Known = Known(u64::MAX);
+
+    fn new(window: usize, now: Second, reads: u64) -> Self {
+        Known((window as u64) << 17 | (u64::from(now) & SECONDS) << 5 | reads & READS)
+    }
+
+    /// Reads of `window` so far, or [`MAPPED`]; 0 when it was left alone.
+    fn reads(self, window: usize, now: Second) -> u64 {
+        let age = u64::from(now).wrapping_sub(self.0 >> 5) & SECONDS;
+        if self.0 >> 17 == window as u64 && age <= 1 { self.0 & READS } else { 0 }
+    }
+}
+
 /// A fixed table of windows. It only saves work: what it says too much of costs a page fault, never a wrong byte.
 pub(super) struct WarmWindows {
     opened: Instant,
     /// Windows must not span files.
     usable: bool,
-    /// Per place: number of the window (47 bits), [`Second`] it was last looked at (16), whether it is mapped (1).
+    /// A [`Known`] each.
     places: Box<[AtomicU64]>,
 }
 
@@ -36,7 +63,7 @@ impl WarmWindows {
         WarmWindows {
             opened: Instant::now(),
             usable,
-            places: (0..if usable { PLACES } else { 0 }).map(|_| AtomicU64::new(u64::MAX)).collect(),
+            places: (0..if usable { PLACES } else { 0 }).map(|_| AtomicU64::new(Known::NOTHING.0)).collect(),
         }
     }
 
@@ -54,16 +81,17 @@ impl WarmWindows {
 
     fn is_warm(&self, segment: &Segment, window: usize, now: Second) -> bool {
         let Some(place) = self.places.get(window % PLACES) else { return false };
-        let known = place.load(Ordering::Relaxed);
-        let state = |mapped: bool| (window as u64) << 17 | u64::from(now) << 1 | u64::from(mapped);
-        let (known_window, looked_at, mapped) = (known >> 17, (known >> 1) as Second, known & 1 == 1);
-        let known_lately = known_window == window as u64 && now.wrapping_sub(looked_at) <= 1;
-        if known_lately && mapped {
-            return true;
-        }
-        let warm = known_lately && segment.map_cached((window * WINDOW) as i64, WINDOW);
-        place.store(state(warm), Ordering::Relaxed);
-        warm
+        let reads = match Known(place.load(Ordering::Relaxed)).reads(window, now) {
+            MAPPED => return true,
+            // Not from the first read on, and while it is not cached at every second, fourth, eighth.
+            reads if reads > 0 && (reads + 1).is_power_of_two() => {
+                if segment.map_cached((window * WINDOW) as i64, WINDOW) { MAPPED } else { reads + 1 }
+            }
+            READS_MAX => READS_MAX / 2,
+            reads => reads + 1,
+        };
+        place.store(Known::new(window, now, reads).0, Ordering::Relaxed);
+        reads == MAPPED
     }
 }
 
