@@ -20,16 +20,20 @@ fn with(message: &Popped, change: impl FnOnce(&mut PopHandle)) -> Popped {
     message
 }
 
+/// Sends two messages and pops them.
+async fn pop_two(broker: &TestBroker, invisible_ms: i64) -> Vec<Popped> {
+    for body in ["a", "b"] {
+        send(broker, 0, "", body).await;
+    }
+    pop_something(broker, &Pop { queue_id: 0, invisible_ms, ..Pop::default() }).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn handles_of_what_cannot_be_are_refused() {
     watch::panics();
     let folder = tempfile::tempdir().unwrap();
     let broker = TestBroker::start(folder.path(), CONF).await;
-    for body in ["a", "b"] {
-        send(&broker, 0, "", body).await;
-    }
-    let pop = Pop { queue_id: 0, invisible_ms: 3_000, ..Pop::default() };
-    let found = pop_something(&broker, &pop).await;
+    let found = pop_two(&broker, 3_000).await;
     let [_, b] = &found[..] else { panic!("{found:?}") };
     for revive_qid in [-1, 8, 998, 1000, i32::MAX] {
         let forged = with(b, |handle| handle.revive_qid = revive_qid);
@@ -53,11 +57,7 @@ async fn only_what_was_not_acknowledged_comes_back() {
     watch::panics();
     let folder = tempfile::tempdir().unwrap();
     let broker = TestBroker::start(folder.path(), CONF).await;
-    for body in ["a", "b"] {
-        send(&broker, 0, "", body).await;
-    }
-    let pop = Pop { queue_id: 0, invisible_ms: 2_000, ..Pop::default() };
-    let found = pop_something(&broker, &pop).await;
+    let found = pop_two(&broker, 2_000).await;
     let [a, b] = &found[..] else { panic!("{found:?}") };
     // Twice is once; another group's, and another pop's, is nobody's.
     for _ in 0..2 {
