@@ -47,7 +47,7 @@ impl connection::Handler for Dispatcher {
     }
 
     fn resumed(&self, request: RemotingCommand, responder: Responder) {
-        // A pull waits once; pops and notifications are the same each time, and sends find the topic they made.
+        // A pull waits once; pops and notifications are the same each time.
         match RequestCode::try_from(request.code) {
             Ok(RequestCode::PullMessage | RequestCode::LitePullMessage) => {
                 pull::resume(&self.broker, request, responder);

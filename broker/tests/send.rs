@@ -69,6 +69,19 @@ async fn a_topic_is_on_disk_before_the_send_that_makes_it_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_oneway_send_that_makes_its_topic_is_stored_though_its_client_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = TestBroker::start(folder.path(), "").await;
+    let mut request = send_with(&send_header("New", ""), &b"x"[..]);
+    request.mark_oneway();
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", broker.port)).unwrap();
+    std::io::Write::write_all(&mut stream, &request.to_frame()).unwrap();
+    drop(stream);
+    broker.wait_until(|broker| broker.store.max_offset("New", 0) == 1).await;
+    broker.server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_that_are_paths_touch_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let broker = TestBroker::start(&folder.path().join("store"), "").await;

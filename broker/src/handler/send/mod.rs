@@ -50,21 +50,24 @@ pub fn send(broker: &Arc<Broker>, code: RequestCode, request: RemotingCommand, r
         Err(refused) => return responder.error(ResponseCode::NotLeaderForQueue, refused.to_string()),
     };
     let checked = check::topic(broker, &config, &header, &request, &responder);
-    if checked.as_ref().is_ok_and(|destination| destination.is_new) {
-        // A kill must not leave messages of a topic that nobody knows.
-        return broker.topics.when_written(Box::new(move |written| match written {
-            Ok(()) => responder.resume(request),
-            Err(error) => {
-                responder.error(ResponseCode::SystemError, format!("topic created, but not written: {error}"));
-            }
-        }));
-    }
+    let makes_topic = checked.as_ref().is_ok_and(|destination| destination.is_new);
     let stored = checked.and_then(|Destination { topic, .. }| {
         let is_logical = logical.is_some();
         let send = Send { broker, config: &config, header: &header, request: &request, topic: &topic, is_logical };
         if header.batch { batch::store(&send, &responder) } else { send.store(&responder) }
     });
     match stored.map(|answer| answer.in_logical_queue(logical.as_ref())) {
+        // A kill must not leave acknowledged messages of a topic that nobody knows.
+        Ok(answer) if makes_topic => {
+            let (broker_then, config) = (broker.clone(), Arc::clone(&config));
+            broker.topics.when_written(Box::new(move |written| match written {
+                Ok(()) => answer.give(&broker_then, &config, responder),
+                Err(error) => {
+                    responder
+                        .error(ResponseCode::SystemError, format!("stored, but its topic is not written: {error}"));
+                }
+            }));
+        }
         Ok(answer) => answer.give(broker, &config, responder),
         Err(refused) => responder.send(*refused),
     }
@@ -219,7 +222,7 @@ impl Send<'_> {
         })
     }
 
-    /// When a message with a delivery time is due; `None` for now.
+    /// When a message with a delivery time is due; `None` where it is delivered at once.
     fn out_time(&self, asked: (TimerKind, &str), takes_back: bool) -> Result<Option<i64>, Refused> {
         let (timers, keys) = (self.broker.timers.as_deref(), &self.config.store);
         entry::out_time(timers, keys, asked, takes_back, now_ms()).map_err(|why| {
